@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import Optional, Union
 
 import numpy as np
 
@@ -58,3 +58,69 @@ class TensorInfo:
                     f'tensor {self.name!r}: {what} has {len(values)} elements, which does not fit '
                     f'axis {axis} of shape {self.shape}; expected one element, or as many as '
                     'that axis is long')
+
+    @property
+    def quantized(self) -> bool:
+        """True where stored numbers must be scaled to become real ones."""
+        return self.scale is not None
+
+    def valid(self, array: np.ndarray) -> np.ndarray:
+        """
+        Return `array` as a view of `shape`, without the padding of `aligned_shape`.
+
+        Args:
+            array: what the runtime returned, of `shape` or `aligned_shape`, or flat.
+
+        Raises:
+            ValueError: it has another number of elements, or another dtype.
+
+        """
+        if array.dtype != self.dtype:
+            raise ValueError(f'tensor {self.name!r} is {array.dtype}, expected {self.dtype}')
+        if array.shape == self.shape:
+            return array
+        for shape in (self.shape, self.aligned_shape):
+            if shape is not None and array.size == int(np.prod(shape)):
+                return array.reshape(shape)[tuple(slice(n) for n in self.shape)]
+        raise ValueError(f'tensor {self.name!r} has shape {array.shape}, expected {self.shape}'
+                         + (f' or {self.aligned_shape}' if self.aligned_shape else ''))
+
+
+def dequantize(stored: np.ndarray, info: TensorInfo) -> np.ndarray:
+    """
+    Return the real values of stored ones: (stored - zero_point) * scale.
+
+    Args:
+        stored: (..., C) numbers selected from the tensor, its channels last.
+        info: the tensor they come from.
+
+    Returns:
+        float32 (..., C); float32 input without a scale is returned as it is.
+
+    """
+    if info.scale is None:
+        return stored.astype(np.float32, copy=False)
+    if info.zero_point is not None and info.zero_point.any():
+        # int64: an int32 minus a zero point may leave the int32 range.
+        stored = stored.astype(np.int64) - info.zero_point
+    return stored.astype(np.float32) * info.scale
+
+
+def stored_threshold(info: TensorInfo, real: float) -> Union[np.ndarray, float]:
+    """
+    Return the limit t such that stored > t exactly where the real value > `real`.
+
+    So that a threshold is applied before anything is dequantized. A scalar, or (C,) where the
+    scale is per channel. Scales are positive in every quantizer that this package reads.
+    """
+    if info.scale is None:
+        return real
+    zero_point = 0 if info.zero_point is None else info.zero_point
+    limit = np.float64(real) / info.scale.astype(np.float64) + zero_point
+    if info.dtype.kind in 'iu':
+        limits = np.iinfo(info.dtype)
+        # Integers above a real limit are those above its floor; clipped so that the comparison
+        # stays in the tensor's own dtype, which is several times faster than in float64.
+        below = np.clip(np.floor(limit), limits.min, limits.max)
+        limit = below.astype(info.dtype)
+    return limit[0] if limit.size == 1 else limit

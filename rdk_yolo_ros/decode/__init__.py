@@ -1,0 +1,16 @@
+"""Decoding: a model's output tensors to `Detections`."""
+
+from rdk_yolo_ros.decode.detect import Decoder
+from rdk_yolo_ros.decode.options import DecodeOptions
+from rdk_yolo_ros.decode.pose import PoseDecoder
+from rdk_yolo_ros.decode.segment import SegmentDecoder
+from rdk_yolo_ros.heads import HeadLayout
+
+__all__ = ['DecodeOptions', 'Decoder', 'make_decoder']
+
+_DECODERS = {'detect': Decoder, 'segment': SegmentDecoder, 'pose': PoseDecoder}
+
+
+def make_decoder(layout: HeadLayout, options: DecodeOptions = DecodeOptions()) -> Decoder:
+    """Return the decoder of a layout's task."""
+    return _DECODERS[layout.task](layout, options)

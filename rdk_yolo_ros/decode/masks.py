@@ -1,0 +1,202 @@
+"""Instance masks, kept at the prototypes' resolution until somebody asks for pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Union
+
+import cv2
+import numpy as np
+
+from rdk_yolo_ros.letterbox import Letterbox
+from rdk_yolo_ros.tensors import TensorInfo
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """
+    How output pixels lie on one axis of the prototypes.
+
+    Attributes:
+        per_pixel: cells an output pixel.
+        offset: where output pixel 0 begins, in cells; the letterbox's padding.
+
+    """
+
+    per_pixel: float
+    offset: float
+
+    def whole_factor(self) -> int:
+        """Return the pixels a cell where cells begin at whole pixels, else 0."""
+        factor = 1 / self.per_pixel
+        whole = abs(factor - round(factor)) < 1e-9 and self.offset == round(self.offset)
+        return round(factor) if whole else 0
+
+    def neighbours(self, first: int, last: int, origin: int,
+                   count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """
+        Return the cells between whose centres the centres of pixels first .. last-1 lie.
+
+        Args:
+            first, last: output pixels.
+            origin, count: the part of the axis that is kept; cells are counted from its first.
+
+        Returns:
+            the lower and upper cell, intp, and the upper one's weight, float32.
+
+        """
+        centres = (np.arange(first, last) + 0.5) * self.per_pixel + self.offset - 0.5 - origin
+        # At the grid's ends the last cell holds on, as in torch's interpolate. A picture coarser
+        # than the source image may ask for a centre past the kept cells, too.
+        centres = centres.clip(0, count - 1)
+        lower = centres.astype(np.intp)
+        return lower, np.minimum(lower + 1, count - 1), (centres - lower).astype(np.float32)
+
+
+class PrototypeMasks:
+    """
+    N instance masks as linear combinations of prototypes (YOLACT, arXiv 1904.02689).
+
+    A pixel belongs to an instance where the combination, interpolated bilinearly between the
+    centres of the prototypes' cells, is above 0 (its sigmoid above 0.5), and the pixel's index
+    lies inside the box: Ultralytics' rule. Each instance keeps only the part of the combination
+    under its box.
+    """
+
+    def __init__(self, logits: Sequence[np.ndarray], origins: Sequence[tuple[int, int]],
+                 boxes: np.ndarray, prototype_hw: tuple[int, int], letterbox: Letterbox) -> None:
+        """
+        Take the instances' logits; `combine` makes them.
+
+        Args:
+            logits: N of float32 (h_i, w_i), cells of the prototypes' grid.
+            origins: N rows and columns of the logits' first cells.
+            boxes: float32 (N, 4), source-image pixels.
+            prototype_hw: the whole grid.
+            letterbox: how the source image lies in the model's input.
+
+        """
+        self._logits = tuple(logits)
+        self._origins = tuple(origins)
+        self._boxes = boxes
+        self._prototype_hw = prototype_hw
+        self._letterbox = letterbox
+
+    @classmethod
+    def combine(cls, prototypes: np.ndarray, info: TensorInfo, coefficients: np.ndarray,
+                boxes: np.ndarray, letterbox: Letterbox) -> PrototypeMasks:
+        """
+        Combine prototypes under each box.
+
+        Args:
+            prototypes: (H, W, C), stored numbers; not kept.
+            info: their description, for dequantizing.
+            coefficients: float32 (N, C).
+            boxes: float32 (N, 4), model-input pixels.
+            letterbox: how the source image lies in the model's input.
+
+        """
+        if info.scale is not None:
+            coefficients = coefficients * info.scale
+        height, width, channels = prototypes.shape
+        cells_a_pixel = np.array([width, height], np.float64) / letterbox.model_hw[::-1]
+        limits = np.array([width, height])
+        # The cells whose centres surround every pixel of the box; rounding the box up to whole
+        # source pixels may look up to one source pixel past it.
+        reach = np.maximum([letterbox.scale_x, letterbox.scale_y], 1)
+        low = np.floor((boxes[:, :2] - reach) * cells_a_pixel - 0.5)
+        high = np.ceil((boxes[:, 2:] + reach) * cells_a_pixel - 0.5) + 1
+        low = low.clip(0, limits - 1).astype(np.intp)
+        high = np.maximum(high.clip(1, limits).astype(np.intp), low + 1)
+        logits = []
+        for (x0, y0), (x1, y1), weights in zip(low, high, coefficients):
+            cells = prototypes[y0:y1, x0:x1].reshape(-1, channels)
+            if info.zero_point is not None:
+                cells = cells.astype(np.int64) - info.zero_point
+            combined = cells.astype(np.float32, copy=False) @ weights
+            logits.append(combined.reshape(y1 - y0, x1 - x0))
+        return cls(logits, [(int(y), int(x)) for x, y in low], letterbox.boxes_to_source(boxes),
+                   (height, width), letterbox)
+
+    def __len__(self) -> int:
+        """Return the number of instances."""
+        return len(self._logits)
+
+    def __getitem__(self, index: Union[slice, np.ndarray]) -> PrototypeMasks:
+        """Return the masks of the instances that a slice, a boolean or integer array selects."""
+        chosen = np.arange(len(self))[index]
+        return PrototypeMasks([self._logits[i] for i in chosen],
+                              [self._origins[i] for i in chosen],
+                              self._boxes[chosen], self._prototype_hw, self._letterbox)
+
+    def full(self, i: int) -> np.ndarray:
+        """Return instance i's mask over the source image, bool (h, w)."""
+        height, width = self._letterbox.source_hw
+        mask = np.zeros((height, width), bool)
+        (top, left), inside = self._region(range(len(self))[i], height, width)
+        mask[top:top + inside.shape[0], left:left + inside.shape[1]] = inside
+        return mask
+
+    def to_label_image(self, height: int, width: int) -> np.ndarray:
+        """
+        Return one picture of all instances: 0 background, i + 1 instance i.
+
+        Args:
+            height, width: its size in pixels; the source image is scaled to it.
+
+        Returns:
+            uint8 (height, width), or uint16 past 255 instances. Where masks overlap the better
+            score wins.
+
+        """
+        labels = np.zeros((height, width), np.uint8 if len(self) <= 255 else np.uint16)
+        for i in reversed(range(len(self))):
+            (top, left), inside = self._region(i, height, width)
+            part = labels[top:top + inside.shape[0], left:left + inside.shape[1]]
+            np.copyto(part, labels.dtype.type(i + 1), where=inside)
+        return labels
+
+    def _region(self, i: int, height: int, width: int) -> tuple[tuple[int, int], np.ndarray]:
+        """Return the top left pixel of instance i's box and the mask under it, bool (h, w)."""
+        source_h, source_w = self._letterbox.source_hw
+        x1, y1, x2, y2 = self._boxes[i] * np.array(
+            [width / source_w, height / source_h] * 2, np.float32)
+        # Upstream's crop: pixel r is inside where x1 <= r < x2.
+        left, right = max(int(np.ceil(x1)), 0), min(int(np.ceil(x2)), width)
+        top, bottom = max(int(np.ceil(y1)), 0), min(int(np.ceil(y2)), height)
+        if right <= left or bottom <= top:
+            return (0, 0), np.zeros((0, 0), bool)
+        down, across = self._axes(height, width)
+        row, column = self._origins[i]
+        logits = self._logits[i]
+        factor_y, factor_x = down.whole_factor(), across.whole_factor()
+        if factor_y and factor_x and (height, width) == (source_h, source_w):
+            # Every common camera: OpenCV's resize does exactly this, vectorised.
+            enlarged = cv2.resize(
+                logits, (logits.shape[1] * factor_x, logits.shape[0] * factor_y),
+                interpolation=cv2.INTER_LINEAR)
+            skip_y = top - (row - round(down.offset)) * factor_y
+            skip_x = left - (column - round(across.offset)) * factor_x
+            values = enlarged[skip_y:skip_y + bottom - top, skip_x:skip_x + right - left]
+        else:
+            above, below, weight_y = down.neighbours(top, bottom, row, logits.shape[0])
+            before, after, weight_x = across.neighbours(left, right, column, logits.shape[1])
+            rows = _blend(logits[above], logits[below], weight_y[:, None])
+            values = _blend(rows[:, before], rows[:, after], weight_x)
+        return (top, left), values > 0
+
+    def _axes(self, height: int, width: int) -> tuple[_Axis, _Axis]:
+        """Return how the pixels of a (height, width) picture lie on the prototypes."""
+        box = self._letterbox
+        cells_y = self._prototype_hw[0] / box.model_hw[0]
+        cells_x = self._prototype_hw[1] / box.model_hw[1]
+        return (_Axis(box.scale_y * box.source_hw[0] / height * cells_y, box.top * cells_y),
+                _Axis(box.scale_x * box.source_hw[1] / width * cells_x, box.left * cells_x))
+
+
+def _blend(lower: np.ndarray, upper: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    upper = upper - lower
+    upper *= weight
+    upper += lower
+    return upper

@@ -1,0 +1,166 @@
+"""What the node knows of its own work: counts, rates, latencies, and complaints in the log."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+import re
+import threading
+import time
+from typing import Optional
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+import numpy as np
+from std_msgs.msg import Header
+
+# Latencies and rates are of this long a while, at most.
+WINDOW_S = 5.0
+_MOST_SAMPLES = 2048
+
+# More kinds of complaint than this are counted as one, so that random input cannot fill memory.
+_MOST_REASONS = 32
+_OTHER = 'other'
+
+
+class Statistics:
+    """
+    Counts events and keeps the latencies of the last seconds; safe to use from every thread.
+
+    Args:
+        clock: a steady clock in seconds.
+
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+        self._events: dict[str, deque[float]] = {}
+        self._latencies: dict[str, deque[tuple[float, float]]] = {}
+        self._running: dict[int, float] = {}
+        self._begin = clock()
+
+    def count(self, event: str) -> None:
+        """Count one event, for `total` and `rate`."""
+        with self._lock:
+            self._counts[event] += 1
+            self._events.setdefault(event, deque(maxlen=_MOST_SAMPLES)).append(self._clock())
+
+    def total(self, event: str) -> int:
+        """Return how often `event` was counted."""
+        with self._lock:
+            return self._counts[event]
+
+    def rate(self, event: str) -> float:
+        """Return how often a second `event` was counted lately."""
+        now = self._clock()
+        with self._lock:
+            events = self._events.get(event, deque())
+            _forget(events, now - WINDOW_S, lambda moment: moment)
+            count = len(events)
+            # A full deque reaches back less far than the window.
+            window = now - events[0] if count == _MOST_SAMPLES else WINDOW_S
+        return count / max(min(window, now - self._begin), 1e-3)
+
+    def latency(self, stage: str, seconds: float) -> None:
+        """Note how long a stage took once."""
+        with self._lock:
+            samples = self._latencies.setdefault(stage, deque(maxlen=_MOST_SAMPLES))
+            samples.append((self._clock(), seconds))
+
+    def percentiles(self) -> dict[str, tuple[float, float]]:
+        """Return each stage's median and 95th percentile of the last seconds, in seconds."""
+        oldest = self._clock() - WINDOW_S
+        with self._lock:
+            for samples in self._latencies.values():
+                _forget(samples, oldest, lambda sample: sample[0])
+            values = {stage: [seconds for _, seconds in samples]
+                      for stage, samples in self._latencies.items() if samples}
+        return {stage: (float(np.percentile(seconds, 50)), float(np.percentile(seconds, 95)))
+                for stage, seconds in values.items()}
+
+    def begin_work(self) -> None:
+        """Note that this thread begins to work on a frame."""
+        with self._lock:
+            self._running[threading.get_ident()] = self._clock()
+
+    def end_work(self) -> None:
+        """Note that this thread is done with its frame."""
+        with self._lock:
+            self._running.pop(threading.get_ident(), None)
+
+    def longest_running(self) -> float:
+        """Return for how many seconds the oldest unfinished frame has been worked on, or 0."""
+        with self._lock:
+            return self._clock() - min(self._running.values()) if self._running else 0.0
+
+
+class Complaints:
+    """
+    Counts what goes wrong by reason and logs each reason at most once in a while.
+
+    Texts that differ in their numbers only are one reason.
+
+    Args:
+        log: called with the text to log.
+        interval: the least time between two lines of one reason, in seconds.
+        clock: a steady clock in seconds.
+
+    """
+
+    def __init__(self, log: Callable[[str], object], interval: float = 1.0,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self._log = log
+        self._interval = interval
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+        self._logged: dict[str, float] = {}
+        self._unlogged: Counter[str] = Counter()
+        self.latest: Optional[float] = None
+
+    def report(self, text: str) -> None:
+        """Count a complaint and log it, unless its reason was logged just now."""
+        reason = re.sub(r'\d+', '#', text)[:120]
+        now = self._clock()
+        with self._lock:
+            if reason not in self._counts and len(self._counts) >= _MOST_REASONS:
+                reason = _OTHER
+            self._counts[reason] += 1
+            self.latest = now
+            last = self._logged.get(reason)
+            if last is not None and now - last < self._interval:
+                self._unlogged[reason] += 1
+                return
+            self._logged[reason] = now
+            more = self._unlogged.pop(reason, 0)
+        self._log(f'{text} ({more} more like this since the last line)' if more else text)
+
+    def counts(self) -> dict[str, int]:
+        """Return how often each reason occurred, the most frequent first."""
+        with self._lock:
+            return dict(self._counts.most_common())
+
+    def is_recent(self, seconds: float) -> bool:
+        """Return whether there was a complaint in the last `seconds`."""
+        with self._lock:
+            return self.latest is not None and self._clock() - self.latest < seconds
+
+
+def status_message(header: Header, name: str, hardware_id: str, level: bytes, summary: str,
+                   values: Mapping[str, object]) -> DiagnosticArray:
+    """Return one component's state as the message that diagnostic tools read."""
+    status = DiagnosticStatus(
+        level=level, name=name, message=summary, hardware_id=hardware_id,
+        values=[KeyValue(key=key, value=value if isinstance(value, str) else _shown(value))
+                for key, value in values.items()])
+    return DiagnosticArray(header=header, status=[status])
+
+
+def _shown(value: object) -> str:
+    return f'{value:.2f}' if isinstance(value, float) else str(value)
+
+
+def _forget(samples: deque, oldest: float, moment: Callable[..., float]) -> None:
+    while samples and moment(samples[0]) < oldest:
+        samples.popleft()

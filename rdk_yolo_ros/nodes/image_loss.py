@@ -1,0 +1,113 @@
+"""ImageLossWatch: notices that large images get lost on their way, and says what to set."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+import os
+from pathlib import Path
+from typing import Optional
+
+# Fast DDS' shared-memory transport has a segment of 512 KB unless a profile says otherwise;
+# what does not fit goes out as UDP fragments, and one lost fragment loses the image.
+# https://fast-dds.docs.eprosima.com/en/latest/fastdds/transport/shared_memory/shared_memory.html
+DEFAULT_SEGMENT_BYTES = 512 * 1024
+
+# How much has to be lost, and within how long, before it is worth a line in the log.
+WINDOW_S = 5.0
+_LEAST_LOST = 3
+_LEAST_SHARE = 0.05
+
+PROFILE_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
+_OTHER_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTDDS_BUILTIN_TRANSPORTS')
+
+
+class ImageLossWatch:
+    """
+    Counts the images of one subscription that arrived and that were lost, and warns once.
+
+    Args:
+        topic: the topic's name, for the warning.
+        rmw: the ROS middleware's identifier, for example 'rmw_fastrtps_cpp'.
+        profile: where this package's DDS profile is, or None where it cannot be found.
+        environment: the process's environment variables.
+
+    """
+
+    def __init__(self, topic: str, rmw: str, profile: Optional[Path],
+                 environment: Optional[Mapping[str, str]] = None) -> None:
+        self._topic = topic
+        self._rmw = rmw
+        self._profile = profile
+        self._environment = os.environ if environment is None else environment
+        self._since: Optional[float] = None
+        self._history: deque[tuple[float, int, int]] = deque()
+        self._warned = False
+        self.received = 0
+        self.lost = 0
+        self.largest = 0
+        self.counts_losses = True
+
+    def on_image(self, size: int) -> None:
+        """Count an image of `size` bytes that arrived."""
+        self.received += 1
+        self.largest = max(self.largest, size)
+
+    def on_lost(self, count: int) -> None:
+        """Count images that the middleware says were lost."""
+        self.lost += count
+
+    def warning(self, now: float, publishers: int) -> Optional[str]:
+        """
+        Return the one warning that is due now, or None; to be called about once a second.
+
+        Args:
+            now: a steady clock's time in seconds.
+            publishers: how many publishers the topic has.
+
+        """
+        self._history.append((now, self.received, self.lost))
+        while now - self._history[0][0] > WINDOW_S:
+            self._history.popleft()
+        if self._warned:
+            return None
+        text = self._what_is_wrong(now, publishers)
+        self._warned = text is not None
+        return text
+
+    def _what_is_wrong(self, now: float, publishers: int) -> Optional[str]:
+        begin, received, lost = self._history[0]
+        received, lost = self.received - received, self.lost - lost
+        share = lost / max(1, lost + received)
+        if lost >= _LEAST_LOST and share >= _LEAST_SHARE \
+                and self.largest > DEFAULT_SEGMENT_BYTES:
+            return (f'{lost} of {lost + received} images of {self.largest / 1e6:.1f} MB on '
+                    f'{self._topic} were lost in {now - begin:.0f} s{self._remedy()}')
+        if not self.counts_losses and self.largest > DEFAULT_SEGMENT_BYTES \
+                and self._has_no_profile():
+            return (f'images of {self.largest / 1e6:.1f} MB on {self._topic} may get lost'
+                    f'{self._remedy()}')
+        if publishers == 0 or self.received:
+            self._since = None
+        elif self._since is None:
+            self._since = now
+        elif now - self._since >= WINDOW_S:
+            return (f'no image has arrived on {self._topic} in {now - self._since:.0f} s, '
+                    f'although it has {publishers} publisher(s); if its images are large, they '
+                    f'may all get lost{self._remedy()}')
+        return None
+
+    def _has_no_profile(self) -> bool:
+        return not any(self._environment.get(name)
+                       for name in (PROFILE_VARIABLE, *_OTHER_VARIABLES))
+
+    def _remedy(self) -> str:
+        if not self._rmw.startswith('rmw_fastrtps'):
+            return f' ({self._rmw} carries them: see its documentation for large messages)'
+        profile = self._profile or "<this package's share folder>/config/dds/*.xml"
+        if self._has_no_profile():
+            return (f": they do not fit Fast DDS' shared-memory segment of "
+                    f'{DEFAULT_SEGMENT_BYTES // 1024} KB; set {PROFILE_VARIABLE}={profile} for '
+                    'the publisher and for this node')
+        return (f'; this node has a Fast DDS profile, so look at the publisher: it needs '
+                f'{PROFILE_VARIABLE}={profile}, too')

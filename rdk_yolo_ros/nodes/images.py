@@ -1,0 +1,63 @@
+"""From image messages to `Frame`; cv_bridge is asked for what `Frame` does not know."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Optional, Union
+
+from sensor_msgs.msg import CompressedImage, Image
+
+from rdk_yolo_ros.errors import FrameError
+from rdk_yolo_ros.frame import Frame, UnsupportedEncoding
+
+
+def frame_from_message(message: Union[Image, CompressedImage],
+                       color_range: Optional[str] = None) -> Frame:
+    """
+    Return a message's image as a Frame; the pixels are a view where the encoding is known.
+
+    Args:
+        message: sensor_msgs/Image or sensor_msgs/CompressedImage.
+        color_range: 'full' or 'limited', the range of a YUV image, or None for the default.
+
+    Raises:
+        FrameError: the image is malformed, or neither `Frame` nor cv_bridge know its encoding.
+
+    """
+    if isinstance(message, CompressedImage):
+        return Frame.from_compressed(message)
+    try:
+        return Frame.from_image(message, color_range)
+    except UnsupportedEncoding as error:
+        return _bridged(message, error)
+
+
+def _bridged(message: Image, error: FrameError) -> Frame:
+    bridge, trouble = _cv_bridge()
+    if bridge is None:
+        if trouble:
+            raise FrameError(f'{error}; {trouble}') from error
+        raise error  # it says that cv_bridge would help
+    try:
+        image = bridge.imgmsg_to_cv2(message, 'bgr8')
+    except Exception as failure:  # cv_bridge lets OpenCV's and numpy's own errors through
+        raise FrameError(f'{error}; cv_bridge does not convert it either: '
+                         f'{_first_line(failure)}') from failure
+    return Frame.from_bgr(image)
+
+
+@lru_cache(maxsize=1)
+def _cv_bridge() -> tuple[Any, str]:
+    """Return a CvBridge, or None and what is wrong with the one that is installed."""
+    try:
+        from cv_bridge import CvBridge
+    except ModuleNotFoundError:
+        return None, ''
+    except Exception as error:  # built against another numpy, it raises what it likes
+        return None, f'cv_bridge is installed but fails to load: {_first_line(error)}'
+    return CvBridge(), ''
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,210 @@
+"""The YOLO node's parameters: declared with descriptors, checked, dnn_node_example's names too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import InvalidParameterValueException
+from rclpy.node import Node
+
+from rdk_yolo_ros.decode.options import DecodeOptions
+
+
+@dataclass(frozen=True)
+class ParameterSpec:
+    """
+    One parameter as it is declared.
+
+    Attributes:
+        name: the parameter's name.
+        default: its value where nobody gives one; its type is the parameter's type.
+        description: what `ros2 param describe` says.
+        value_range: the smallest and the largest value that a number may have.
+        choices: the only values that a string may have.
+        changeable: whether it may be set while the node runs.
+        any_type: whether a value of another type than the default's is taken, too.
+
+    """
+
+    name: str
+    default: Any
+    description: str
+    value_range: Optional[tuple[float, float]] = None
+    choices: tuple[str, ...] = ()
+    changeable: bool = False
+    any_type: bool = False
+
+    def descriptor(self) -> ParameterDescriptor:
+        """Return what rclpy needs to know to hold a value to this."""
+        descriptor = ParameterDescriptor(
+            name=self.name, description=self.description, read_only=not self.changeable,
+            dynamic_typing=self.any_type,
+            additional_constraints=f'one of {", ".join(self.choices)}' if self.choices else '')
+        if self.value_range is not None:
+            low, high = self.value_range
+            if isinstance(self.default, float):
+                descriptor.floating_point_range = [
+                    FloatingPointRange(from_value=float(low), to_value=float(high))]
+            else:
+                descriptor.integer_range = [
+                    IntegerRange(from_value=int(low), to_value=int(high), step=1)]
+        return descriptor
+
+
+START_PARAMETERS = (
+    ParameterSpec('config_file', '',
+                  "The work configuration, JSON or YAML: a path, or one inside this package's "
+                  'share folder.'),
+    ParameterSpec('image_topic', 'image_raw', 'The image topic to subscribe to.'),
+    ParameterSpec('image_transport', 'auto',
+                  'raw: sensor_msgs/Image. compressed: sensor_msgs/CompressedImage, on '
+                  'image_topic/compressed unless image_topic already ends in /compressed. auto: '
+                  'compressed where image_topic ends in /compressed, else the type that its '
+                  'publisher has, else raw.',
+                  choices=('auto', 'raw', 'compressed')),
+    ParameterSpec('image_color_range', 'full',
+                  'The range of YUV images, which their messages do not say. full: luma from 0 '
+                  'to 255, as cameras with JPEG heritage give it. limited: 16 to 235.',
+                  choices=('full', 'limited')),
+    ParameterSpec('runtime', 'auto',
+                  "What runs the model; auto: the work configuration's choice, else what fits "
+                  'the model file and is installed here.'),
+    ParameterSpec('slots', 0, 'How many frames are inferred at once; 0: as many as the runtime '
+                  'takes, which is also the limit.', value_range=(0, 32)),
+    ParameterSpec('class_id_format', 'name',
+                  "What a detection's class_id holds: the class's name, or its index.",
+                  choices=('name', 'index')),
+)
+
+
+def option_parameters(options: DecodeOptions) -> tuple[ParameterSpec, ...]:
+    """Return the parameters that change while the node runs; `options` has their defaults."""
+    return (
+        ParameterSpec('score_threshold', float(options.score_threshold),
+                      'Only instances that score more than this are published.',
+                      value_range=(0.0, 1.0), changeable=True),
+        ParameterSpec('nms_threshold', float(options.nms_threshold),
+                      'Instances of a class whose boxes overlap more than this IoU are one.',
+                      value_range=(0.0, 1.0), changeable=True),
+        ParameterSpec('nms_top_k', int(options.nms_top_k),
+                      'At most so many instances leave non-maximum suppression.',
+                      value_range=(1, 1_000_000), changeable=True),
+        ParameterSpec('max_detections', int(options.max_detections),
+                      'At most so many instances are published, best first.',
+                      value_range=(1, 65535), changeable=True),
+        # An empty array has no type in ROS 2; one empty name stands for it.
+        ParameterSpec('classes', [''],
+                      'Publish these classes only, by name or number; empty: all of them.',
+                      changeable=True, any_type=True),
+    )
+
+
+def declare(node: Node, spec: ParameterSpec) -> Any:
+    """
+    Declare one parameter and return its value.
+
+    Raises:
+        rclpy.exceptions.ParameterException: the value given for it does not fit; the message
+            names the parameter.
+
+    """
+    try:
+        value = node.declare_parameter(spec.name, spec.default, spec.descriptor()).value
+    except InvalidParameterValueException as error:
+        # Humble's message leaves the name out.
+        raise InvalidParameterValueException(
+            spec.name, _override(error, spec), f'{spec.name}: {error.args[0]}') from error
+    if spec.choices and value not in spec.choices:
+        raise InvalidParameterValueException(
+            spec.name, value, f'{spec.name} is {value!r}, expected {" or ".join(spec.choices)}')
+    return value
+
+
+def _override(error: InvalidParameterValueException, spec: ParameterSpec) -> Any:
+    return error.args[1] if len(error.args) > 1 else spec.default
+
+
+def class_ids(value: Any, names: Sequence[str]) -> Optional[tuple[int, ...]]:
+    """
+    Return the class numbers that a value of the parameter `classes` selects, or None for all.
+
+    Args:
+        value: names or numbers: an array of strings or integers, one integer, or one string
+            with commas; empty strings are ignored.
+        names: the model's class names, by number.
+
+    Raises:
+        ValueError: a class that the model does not have.
+
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = value.split(',')
+    elif isinstance(value, int) and not isinstance(value, bool):
+        value = [value]
+    elif isinstance(value, (bool, float)):
+        raise ValueError(f'classes is {value!r}, expected an array of class names or numbers')
+    numbers = []
+    for entry in value:
+        text = str(entry).strip()
+        if text in names:
+            numbers.append(list(names).index(text))
+        elif text.isdecimal() and (int(text) < len(names) or not names):
+            numbers.append(int(text))
+        elif text:
+            raise ValueError(f'classes has {text!r}, which the model does not know; '
+                             f'{_known_classes(names)}')
+    return tuple(dict.fromkeys(numbers)) or None
+
+
+def _known_classes(names: Sequence[str]) -> str:
+    shown = ', '.join(names[:10])
+    more = f' and {len(names) - 10} more' if len(names) > 10 else ''
+    return f'expected numbers below {len(names)} or names: {shown}{more}'
+
+
+# dnn_node_example's parameters that cannot mean what they mean there, and what to use instead.
+_WITHOUT_EFFECT = {
+    'feed_type': 'this node always subscribes; the source node publishes a picture or a video',
+    'image': 'the source node publishes a picture or a video',
+    'image_type': 'the encoding comes with each image',
+    'image_width': 'the size comes with each image',
+    'image_height': 'the size comes with each image',
+    'is_shared_mem_sub': 'shared-memory images (hbm_img_msgs) are not understood yet; publish '
+                         'sensor_msgs/Image',
+    'sharedmem_img_topic_name': 'shared-memory images (hbm_img_msgs) are not understood yet; '
+                                'set image_topic',
+    'dump_render_img': 'rendered images are not written yet',
+    'msg_pub_topic_name': 'ai_msgs are not published yet; the results are on ~/detections',
+}
+
+# The values of these that ask for what this node does anyway.
+_AS_IT_IS = {'feed_type': 1, 'is_shared_mem_sub': 0, 'dump_render_img': 0}
+
+ALIASES = ('ros_img_topic_name', *_WITHOUT_EFFECT)
+
+
+def take_aliases(node: Node) -> dict[str, Any]:
+    """
+    Return what was given under dnn_node_example's parameter names, under this node's.
+
+    Warns, once each, of those that have no effect here. A name that was not given is not
+    declared, so that it does not crowd `ros2 param list`.
+    """
+    taken: dict[str, Any] = {}
+    for name in ALIASES:
+        descriptor = ParameterDescriptor(
+            dynamic_typing=True, description="dnn_node_example's parameter.")
+        value = node.declare_parameter(name, None, descriptor).value
+        if value is None:
+            node.undeclare_parameter(name)
+        elif name == 'ros_img_topic_name':
+            taken['image_topic'] = str(value)
+        elif _AS_IT_IS.get(name) != value:
+            node.get_logger().warning(
+                f'parameter {name} has no effect here: {_WITHOUT_EFFECT[name]}')
+    return taken

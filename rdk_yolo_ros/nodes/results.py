@@ -1,0 +1,78 @@
+"""ResultPublishers: the topics that carry a YOLO node's results, and who listens to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Optional
+
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from sensor_msgs.msg import Image, PointCloud2
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2DArray, LabelInfo
+
+from rdk_yolo_ros.detections import Detections
+from rdk_yolo_ros.nodes import messages
+from rdk_yolo_ros.nodes.qos import LATCHED_QOS, RESULT_QOS
+
+
+class ResultPublishers:
+    """
+    Publishes `Detections` to whoever listens, and builds no message for nobody.
+
+    Args:
+        node: the node that the topics belong to.
+        task: the model's task; key points are there for 'pose' only, masks for 'segment' only.
+        names: the model's class names, by number.
+        class_id_format: 'name' or 'index'.
+
+    """
+
+    def __init__(self, node: Node, task: str, names: Sequence[str],
+                 class_id_format: str) -> None:
+        self._names = tuple(names)
+        self._class_ids: Optional[Sequence[str]] = (
+            self._names if class_id_format == 'name' else None)
+        self._detections = node.create_publisher(Detection2DArray, '~/detections', RESULT_QOS)
+        self._keypoints: Optional[Publisher] = None
+        self._mask: Optional[Publisher] = None
+        if task == 'pose':
+            self._keypoints = node.create_publisher(PointCloud2, '~/keypoints', RESULT_QOS)
+        if task == 'segment':
+            self._mask = node.create_publisher(Image, '~/mask', RESULT_QOS)
+        self._label_info = node.create_publisher(LabelInfo, '~/label_info', LATCHED_QOS)
+
+    def is_watched(self) -> bool:
+        """Return whether anybody listens to any result."""
+        return _has_listener(self._detections) or self.needs_extras()
+
+    def needs_extras(self) -> bool:
+        """Return whether anybody listens to key points or masks."""
+        return _has_listener(self._keypoints) or _has_listener(self._mask)
+
+    def publish(self, detections: Detections, header: Header, hw: tuple[int, int]) -> None:
+        """
+        Publish one frame's result.
+
+        Args:
+            detections: the result; without key points or masks, those are not published.
+            header: the image's header.
+            hw: the image's height and width.
+
+        """
+        if _has_listener(self._detections):
+            self._detections.publish(
+                messages.detections_message(detections, header, self._class_ids))
+        if self._keypoints is not None and detections.keypoints is not None \
+                and _has_listener(self._keypoints):
+            self._keypoints.publish(messages.keypoints_message(detections, header))
+        if self._mask is not None and detections.masks is not None and _has_listener(self._mask):
+            self._mask.publish(messages.mask_message(detections, header, hw))
+
+    def publish_label_info(self, header: Header, threshold: float) -> None:
+        """Publish the class names and the threshold; whoever subscribes later gets them, too."""
+        self._label_info.publish(messages.label_info_message(header, self._names, threshold))
+
+
+def _has_listener(publisher: Optional[Publisher]) -> bool:
+    return publisher is not None and publisher.get_subscription_count() > 0

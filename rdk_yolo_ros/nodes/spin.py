@@ -1,0 +1,70 @@
+"""What an executable does with a node: start it or say why not, spin, end cleanly on a signal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import os
+import signal
+import sys
+from typing import Optional
+
+import rclpy
+from rclpy.exceptions import NameValidationException, ParameterException
+from rclpy.executors import ExternalShutdownException
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.node import Node
+
+from rdk_yolo_ros.errors import RdkYoloError
+
+# What a wrong argument, parameter or file raises; anything else is a defect and keeps its
+# traceback.
+_USER_ERRORS = (RdkYoloError, ParameterException, NameValidationException,
+                rclpy_implementation.RCLError, rclpy_implementation.RCLInvalidROSArgsError,
+                rclpy_implementation.UnknownROSArgsError)
+
+
+def run_node(make_node: Callable[[], Node], name: str,
+             args: Optional[Sequence[str]] = None) -> int:
+    """
+    Run one node until SIGINT or SIGTERM and return the exit code.
+
+    0 after a signal; 1, and one line on stderr, when the node cannot start.
+
+    Args:
+        make_node: returns the node; what it raises of this package's and rclpy's own errors
+            becomes the one line.
+        name: the executable's name, for that line.
+        args: the command line, or None for the process's own.
+
+    """
+    node: Optional[Node] = None
+    stopped = True
+    try:
+        try:
+            rclpy.init(args=None if args is None else list(args))
+            node = make_node()
+            rclpy.spin(node)
+        except _USER_ERRORS as error:
+            if node is not None:
+                raise
+            print(f'{name}: {_one_line(error)}', file=sys.stderr)
+            return 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        # A second Ctrl-C, or launch's, must not cut the cleaning up short.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if node is not None:
+            stopped = node.destroy_node() is not False
+        rclpy.try_shutdown()
+    if not stopped:
+        # A thread still runs, in a call that does not return: taking libraries down under it
+        # would crash.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+    return 0
+
+
+def _one_line(error: BaseException) -> str:
+    return ' '.join(str(error.args[0] if error.args else error).split())
