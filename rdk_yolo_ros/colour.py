@@ -185,7 +185,7 @@ def resize(pixels: np.ndarray, out: np.ndarray) -> np.ndarray:
         # bilinear gives that pixel and picking it is twice as fast.
         interpolation = cv2.INTER_NEAREST_EXACT
     elif pixels.shape[2:] == (2,) and (height, width) == (2 * out_height, 2 * out_width):
-        # OpenCV has no fast path for halving two channels; this is the same, in half the time.
+        # OpenCV has no fast path for halving two channels; this differs by a rounding.
         interpolation = cv2.INTER_LINEAR_EXACT
     cv2.resize(pixels, (out_width, out_height), dst=out, interpolation=interpolation)
     return out

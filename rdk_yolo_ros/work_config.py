@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 import difflib
-from functools import lru_cache
+from functools import cache
 from importlib import resources
 import json
 import logging
@@ -156,14 +156,14 @@ class WorkConfig:
         return cls(**values)
 
 
-@lru_cache(maxsize=None)
+@cache
 def schema() -> dict[str, Any]:
     """Return the JSON schema (draft 7) of a work configuration."""
     text = resources.files(__package__).joinpath(SCHEMA_NAME).read_text(encoding='utf-8')
     return json.loads(text)
 
 
-@lru_cache(maxsize=None)
+@cache
 def known_keys() -> frozenset[str]:
     """Return the keys that a work configuration may have."""
     return frozenset(schema()['properties'])
@@ -223,9 +223,11 @@ def _name_nearest(key: object, value: object) -> str:
 
 
 def _schema_faults(given: Mapping[str, Any]) -> list[str]:
+    """Return what the schema finds, one fault for each place: a wrong type says it all."""
     validator = jsonschema.Draft7Validator(schema())
-    errors = sorted(validator.iter_errors(given), key=lambda e: [str(p) for p in e.path])
-    return [_fault(error) for error in errors]
+    errors = sorted(validator.iter_errors(given), key=lambda e: e.validator != 'type')
+    by_place = {tuple(map(str, error.path)): error for error in reversed(errors)}
+    return [_fault(by_place[place]) for place in sorted(by_place)]
 
 
 def _fault(error: jsonschema.ValidationError) -> str:

@@ -1,5 +1,3 @@
-# Copyright 2025 rdk_yolo_ros contributors
-# SPDX-License-Identifier: Apache-2.0
 """Which cell answers for which instance, and how wrong its answers are.
 
 Task-aligned assignment after Feng et al. 2021 (TOOD); CIoU after Zheng et al. 2020; distribution
@@ -7,13 +5,11 @@ focal loss after Li et al. 2020; object key point similarity as in COCO's evalua
 """
 
 import math
-from typing import Dict, List, Tuple
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from network import NUM_KEYPOINTS, REG_MAX, STRIDES
+import torch
+from torch import Tensor
+from torch.nn import functional as nnf
 
 OKS_SIGMAS = torch.tensor((.026, .025, .025, .035, .035, .079, .079, .072, .072, .062, .062,
                            .107, .107, .087, .087, .089, .089))
@@ -24,7 +20,7 @@ TOP_K = 10
 MASKS_PER_IMAGE = 10
 
 
-def anchor_points(size: int, device: torch.device) -> Tuple[Tensor, Tensor]:
+def anchor_points(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Cell centres in pixels (A, 2) and strides (A,) of a square image."""
     points, strides = [], []
     for stride in STRIDES:
@@ -35,8 +31,8 @@ def anchor_points(size: int, device: torch.device) -> Tuple[Tensor, Tensor]:
     return torch.cat(points), torch.cat(strides)
 
 
-def flatten(outputs: Dict[str, Tensor], kind: str) -> Tensor:
-    """The three levels of a head as float32 (B, A, C)."""
+def flatten(outputs: dict[str, Tensor], kind: str) -> Tensor:
+    """Return the three levels of a head as float32 (B, A, C)."""
     return torch.cat([outputs[f'{kind}_{s}'].flatten(2).transpose(1, 2) for s in STRIDES],
                      1).float()
 
@@ -74,7 +70,7 @@ def ciou(a: Tensor, b: Tensor) -> Tensor:
 
 @torch.no_grad()
 def assign(scores: Tensor, boxes: Tensor, points: Tensor, gt_boxes: Tensor, gt_classes: Tensor,
-           valid: Tensor) -> Tuple[Tensor, Tensor]:
+           valid: Tensor) -> tuple[Tensor, Tensor]:
     """Choose the cells that answer for each instance.
 
     scores (B, A, C) probabilities, boxes (B, A, 4), gt_boxes (B, M, 4), gt_classes (B, M), valid
@@ -94,7 +90,7 @@ def assign(scores: Tensor, boxes: Tensor, points: Tensor, gt_boxes: Tensor, gt_c
     # A cell wanted by several instances goes to the one that its box fits best.
     rival = torch.where(chosen, overlap + 1e-6, torch.zeros_like(overlap))
     best, owner = rival.max(1)
-    chosen &= F.one_hot(owner, count).transpose(1, 2).bool()
+    chosen &= nnf.one_hot(owner, count).transpose(1, 2).bool()
     owner = torch.where(best > 0, owner, torch.full_like(owner, -1))
     kept = metric * chosen
     peak_metric, peak_overlap = kept.amax(-1, keepdim=True), (overlap * chosen).amax(-1, True)
@@ -103,7 +99,7 @@ def assign(scores: Tensor, boxes: Tensor, points: Tensor, gt_boxes: Tensor, gt_c
 
 
 def _box_losses(logits: Tensor, gt: Tensor, points: Tensor, strides: Tensor, weight: Tensor
-                ) -> Tuple[Tensor, Tensor]:
+                ) -> tuple[Tensor, Tensor]:
     boxes = decode_boxes(logits, points, strides)
     total = weight.sum().clamp(min=1.)
     box = ((1 - ciou(boxes, gt)) * weight).sum() / total
@@ -119,7 +115,7 @@ def _box_losses(logits: Tensor, gt: Tensor, points: Tensor, strides: Tensor, wei
 
 
 def _keypoint_losses(raw: Tensor, gt: Tensor, areas: Tensor, points: Tensor, strides: Tensor,
-                     weight: Tensor) -> Tuple[Tensor, Tensor]:
+                     weight: Tensor) -> tuple[Tensor, Tensor]:
     raw = raw.unflatten(-1, (NUM_KEYPOINTS, 3))
     seen = (gt[..., 2] > 0).float()
     corner = points / strides[:, None] - 0.5
@@ -130,13 +126,13 @@ def _keypoint_losses(raw: Tensor, gt: Tensor, areas: Tensor, points: Tensor, str
     loss = 1 - torch.exp(-error) + 0.3 * torch.log1p(error)
     importance = KEYPOINT_WEIGHTS.to(raw.device) * seen
     loss = (loss * importance).sum(-1) / importance.sum(-1).clamp(min=1.)
-    visible = F.binary_cross_entropy_with_logits(raw[..., 2], seen, reduction='none').mean(-1)
+    visible = nnf.binary_cross_entropy_with_logits(raw[..., 2], seen, reduction='none').mean(-1)
     total = weight.sum().clamp(min=1.)
     return (loss * weight).sum() / total, (visible * weight).sum() / total
 
 
 def _mask_loss(coefficients: Tensor, proto: Tensor, owner: Tensor, gt_boxes: Tensor,
-               masks: List[Tensor]) -> Tensor:
+               masks: list[Tensor]) -> Tensor:
     """Binary cross entropy inside the instance's box, averaged over its pixels."""
     height, width = proto.shape[2:]
     x = torch.arange(width, device=proto.device) + 0.5
@@ -163,7 +159,7 @@ def _mask_loss(coefficients: Tensor, proto: Tensor, owner: Tensor, gt_boxes: Ten
         inside = (((x >= x1[:, None] - 0.5) & (x <= x2[:, None] + 0.5))[:, None]
                   & ((y >= y1[:, None] - 0.5) & (y <= y2[:, None] + 0.5))[:, :, None]).float()
         target = masks[b][index].float() / 255
-        loss = F.binary_cross_entropy_with_logits(logits, target, reduction='none') * inside
+        loss = nnf.binary_cross_entropy_with_logits(logits, target, reduction='none') * inside
         losses.append(loss.sum((1, 2)) / inside.sum((1, 2)).clamp(min=1.))
     if not losses:
         return proto.sum() * 0
@@ -173,7 +169,7 @@ def _mask_loss(coefficients: Tensor, proto: Tensor, owner: Tensor, gt_boxes: Ten
 WEIGHTS = {'box': 7.5, 'dfl': 1.5, 'cls': 0.5, 'kpt': 8., 'vis': 0.5, 'mask': 5.}
 
 
-def compute_losses(outputs: Dict[str, Tensor], batch: dict) -> Dict[str, Tensor]:
+def compute_losses(outputs: dict[str, Tensor], batch: dict) -> dict[str, Tensor]:
     """Every weighted part of the loss; their sum is what training minimises.
 
     batch: boxes (B, M, 4), classes (B, M), valid (B, M), keypoints (B, M, 17, 3), areas (B, M),
@@ -190,7 +186,7 @@ def compute_losses(outputs: Dict[str, Tensor], batch: dict) -> Dict[str, Tensor]
     total = weight.sum().clamp(min=1.)
     wanted = torch.zeros_like(cls)
     wanted[image, cell, batch['classes'][image, index]] = weight
-    parts = {'cls': F.binary_cross_entropy_with_logits(cls, wanted, reduction='sum') / total}
+    parts = {'cls': nnf.binary_cross_entropy_with_logits(cls, wanted, reduction='sum') / total}
     gt = batch['boxes'][image, index]
     parts['box'], parts['dfl'] = _box_losses(box[image, cell], gt, points[cell], strides[cell],
                                              weight)

@@ -1,5 +1,3 @@
-# Copyright 2025 rdk_yolo_ros contributors
-# SPDX-License-Identifier: Apache-2.0
 """Muon (Jordan et al. 2024) for convolutions: momentum whose matrix is made orthogonal.
 
 Torch's own `torch.optim.Muon` takes matrices only.
@@ -30,6 +28,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self) -> None:
+        """Update every weight that has a gradient."""
         for group in self.param_groups:
             for p in group['params']:
                 if p.grad is None:

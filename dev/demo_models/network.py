@@ -1,16 +1,13 @@
-# Copyright 2025 rdk_yolo_ros contributors
-# SPDX-License-Identifier: Apache-2.0
 """A small anchor-free network with the tensors of the boards' YOLO models.
 
-Strides 8, 16 and 32; a DFL box head with 16 bins, class logits, key points, mask coefficients, and
-prototypes at stride 4. Written for this project; the building blocks are those of the
-literature: cross-stage partial blocks (Wang et al. 2019), spatial pyramid pooling (He et al. 2014),
-path aggregation (Liu et al. 2018), distribution focal loss (Li et al. 2020), YOLACT's prototypes
-(Bolya et al. 2019).
+Strides 8, 16 and 32; a DFL box head with 16 bins, class logits, key points, mask coefficients,
+and prototypes at stride 4. Written for this project; the building blocks are those of the
+literature: cross-stage partial blocks (Wang et al. 2019), spatial pyramid pooling (He et al.
+2014), path aggregation (Liu et al. 2018), distribution focal loss (Li et al. 2020), YOLACT's
+prototypes (Bolya et al. 2019).
 """
 
 import math
-from typing import Dict, List, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +30,7 @@ class Conv(nn.Module):
         self.act = nn.SiLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) features."""
         return self.act(self.norm(self.conv(x)))
 
 
@@ -48,6 +46,7 @@ class PartialBlock(nn.Module):
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) features."""
         a, b = self.enter(x).chunk(2, 1)
         c = self.second(self.first(b))
         if self.shortcut:
@@ -65,6 +64,7 @@ class PyramidPool(nn.Module):
         self.leave = Conv(channels // 2 * 4, channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) features."""
         parts = [self.enter(x)]
         for _ in range(3):
             parts.append(self.pool(parts[-1]))
@@ -78,7 +78,7 @@ def _tower(c_in: int, width: int, c_out: int) -> nn.Sequential:
 
 
 def _wide_tower(c_in: int, width: int, c_out: int) -> nn.Sequential:
-    """A tower that also looks around after it has mixed: hands are far from the cell."""
+    """Return a tower that also looks around after it has mixed: hands are far from the cell."""
     return nn.Sequential(Conv(c_in, c_in, 5, groups=c_in), Conv(c_in, width),
                          Conv(width, width, 5, groups=width), Conv(width, width, 3),
                          nn.Conv2d(width, c_out, 1))
@@ -123,7 +123,7 @@ class DemoNet(nn.Module):
             nn.init.constant_(cls[-1].bias, math.log(5 / NUM_CLASSES / (640 / stride) ** 2))
             nn.init.constant_(box[-1].bias, 1.)
 
-    def neck(self, images: Tensor) -> Tuple[Tensor, List[Tensor]]:
+    def neck(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Features at stride 4, and at strides 8, 16, 32 after the path aggregation."""
         p2 = self.p2(self.stem(images))
         p3 = self.p3(p2)
@@ -135,24 +135,25 @@ class DemoNet(nn.Module):
         l5 = self.low5(torch.cat((self.down4(l4), p5), 1))
         return p2, [t3, l4, l5]
 
-    def heads(self, kinds: Tuple[str, ...], features: List[Tensor]) -> Dict[str, Tensor]:
-        """Outputs of some heads, named like `box_8`."""
+    def heads(self, kinds: tuple[str, ...], features: list[Tensor]) -> dict[str, Tensor]:
+        """Return the outputs of some heads, named like `box_8`."""
         return {f'{kind}_{stride}': getattr(self, kind)[i](features[i])
                 for kind in kinds for i, stride in enumerate(STRIDES)}
 
-    def prototypes(self, p2: Tensor, features: List[Tensor]) -> Tensor:
+    def prototypes(self, p2: Tensor, features: list[Tensor]) -> Tensor:
         """(B, 32, H/4, W/4)."""
         return self.proto(torch.cat((p2, self.up(self.proto_in(features[0]))), 1))
 
-    def forward(self, images: Tensor) -> Dict[str, Tensor]:
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Return every output, (B, C, H/s, W/s), of RGB images (B, 3, H, W), 0 to 1."""
         p2, features = self.neck(images)
         outputs = self.heads(('cls', 'box', 'kpt', 'coef'), features)
         outputs['proto'] = self.prototypes(p2, features)
         return outputs
 
 
-def output_names(task: str) -> List[str]:
-    """A task's output names, in the order in which the boards' models have them."""
+def output_names(task: str) -> list[str]:
+    """Return a task's output names, in the order in which the boards' models have them."""
     if task == 'detect':
         return [f'{kind}_{s}' for s in STRIDES for kind in ('cls', 'box')]
     if task == 'segment':
@@ -169,7 +170,8 @@ class TaskNet(nn.Module):
         self.net, self.task = net, task
         self.names = output_names(task)
 
-    def forward(self, images: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the task's outputs, (B, H/s, W/s, C)."""
         p2, features = self.net.neck(images)
         kinds = tuple(sorted({name.split('_')[0] for name in self.names if '_' in name}))
         outputs = self.net.heads(kinds, features)
@@ -182,7 +184,7 @@ class TaskNet(nn.Module):
 
 
 def parameter_count(net: DemoNet, task: str) -> int:
-    """Weights that a task's own graph holds."""
+    """Count the weights that a task's own graph holds."""
     unused = {'detect': ('kpt', 'coef', 'proto'), 'segment': ('kpt',),
               'pose': ('coef', 'proto')}[task]
     return sum(p.numel() for name, p in net.named_parameters()

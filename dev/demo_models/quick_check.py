@@ -1,44 +1,20 @@
-# Copyright 2025 rdk_yolo_ros contributors
-# SPDX-License-Identifier: Apache-2.0
 """A plain look at a network in training; `evaluate.py` has the numbers that count."""
 
-import contextlib
-import io
-from typing import Dict, Iterable, List
+from collections.abc import Iterable
 
+from coco_metrics import coco_metrics
 import cv2
-import numpy as np
-import torch
-from pycocotools import mask as coco_mask
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
-
 from losses import anchor_points, decode_boxes, flatten, iou
+import numpy as np
+from pycocotools import mask as coco_mask
 from scenes import coco_ground_truth, held_out_scene
+import torch
 
 SIZE = 640
 
 
-def coco_metrics(truth: dict, results: List[dict], kind: str, category_ids: Iterable[int] = ()
-                 ) -> Dict[str, float]:
-    """mAP50-95 and mAP50 of COCO results; kind is bbox, segm or keypoints."""
-    if not results:
-        return {'map': 0., 'map50': 0.}
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO()
-        coco.dataset = truth
-        coco.createIndex()
-        run = COCOeval(coco, coco.loadRes([dict(r) for r in results]), kind)
-        if category_ids:
-            run.params.catIds = list(category_ids)
-        run.evaluate()
-        run.accumulate()
-        run.summarize()
-    return {'map': float(run.stats[0]), 'map50': float(run.stats[1])}
-
-
 def _nms(boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, threshold: float = 0.7
-         ) -> List[int]:
+         ) -> list[int]:
     order, keep = list(np.argsort(-scores)), []
     moved = torch.from_numpy(boxes + classes[:, None] * 10000.)
     while order and len(keep) < 100:
@@ -51,7 +27,7 @@ def _nms(boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, threshold: 
 
 
 @torch.no_grad()
-def quick_check(net: torch.nn.Module, seeds: Iterable[int]) -> Dict[str, float]:
+def quick_check(net: torch.nn.Module, seeds: Iterable[int]) -> dict[str, float]:
     """Box, mask and key point mAP50-95 of some held-out scenes."""
     net.eval()
     seeds = list(seeds)
@@ -102,8 +78,6 @@ def quick_check(net: torch.nn.Module, seeds: Iterable[int]) -> Dict[str, float]:
                 kpt[:, :2] = (xy[i].numpy() - (left, top)) / scale
                 people.append({'image_id': seed, 'category_id': 1, 'score': result['score'],
                                'keypoints': kpt.ravel().tolist()})
-    boxes_only = [{k: v for k, v in r.items() if k != 'segmentation'} for r in results]
-    masks_only = [{k: v for k, v in r.items() if k != 'bbox'} for r in results]
-    return {'box': coco_metrics(truth, boxes_only, 'bbox')['map'],
-            'mask': coco_metrics(truth, masks_only, 'segm')['map'],
-            'kpt': coco_metrics(truth, people, 'keypoints', (1,))['map']}
+    return {'box': coco_metrics(truth, results, 'bbox')['map'],
+            'mask': coco_metrics(truth, results, 'segm')['map'],
+            'kpt': coco_metrics(truth, people, 'keypoints')['map']}

@@ -1,10 +1,9 @@
-# Copyright 2025 rdk_yolo_ros contributors
-# SPDX-License-Identifier: Apache-2.0
 """Scenes as data sets: training samples from a pool of processes, held-out scenes as COCO."""
 
-import multiprocessing
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Dict, Iterable, List, Optional, Tuple
+import multiprocessing
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -22,7 +21,7 @@ _SKELETON = ((5, 6), (5, 7), (7, 9), (6, 8), (8, 10), (5, 11), (6, 12), (11, 12)
 
 
 def held_out_scene(seed: int) -> Scene:
-    """A held-out scene in its own size."""
+    """Render a held-out scene in its own size."""
     width, height = HELD_OUT_SIZES[seed % len(HELD_OUT_SIZES)]
     return render_scene(seed, width, height)
 
@@ -115,7 +114,7 @@ class SampleCache:
             args=(self._queue, first_seed + i, workers, size)) for i in range(workers)]
         for worker in self._workers:
             worker.start()
-        self._samples: List[Sample] = []
+        self._samples: list[Sample] = []
         self._next = 0
         self.rendered = 0
 
@@ -130,7 +129,7 @@ class SampleCache:
                 self._samples[self._next % self._capacity] = sample
                 self._next += 1
 
-    def take(self, count: int, fresh: int, rng: np.random.Generator) -> List[Sample]:
+    def take(self, count: int, fresh: int, rng: np.random.Generator) -> list[Sample]:
         """Draw `count` samples, `fresh` of them never seen before."""
         before = len(self._samples)
         self.grow(fresh)
@@ -150,14 +149,15 @@ class SampleCache:
         self._samples = []
 
 
-def _rle(mask: np.ndarray) -> dict:
+def encode_mask(mask: np.ndarray) -> dict:
+    """Return a bool (h, w) mask as COCO's run lengths."""
     from pycocotools import mask as coco_mask
     rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
     return {'size': [int(v) for v in rle['size']], 'counts': rle['counts'].decode()}
 
 
-def coco_ground_truth(seeds: Iterable[int], class_ids: Optional[Tuple[int, ...]] = None,
-                      scenes: Optional[Dict[int, Scene]] = None) -> dict:
+def coco_ground_truth(seeds: Iterable[int], class_ids: Optional[tuple[int, ...]] = None,
+                      scenes: Optional[dict[int, Scene]] = None) -> dict:
     """Held-out scenes' truth as a COCO dict; image ids are the seeds, category ids class + 1.
 
     `class_ids` keeps some classes only (a pose model knows persons alone); `scenes` saves
@@ -178,7 +178,7 @@ def coco_ground_truth(seeds: Iterable[int], class_ids: Optional[Tuple[int, ...]]
                 'category_id': instance.class_id + 1, 'iscrowd': 0,
                 'bbox': [x1, y1, x2 - x1, y2 - y1],
                 'area': float(np.count_nonzero(instance.mask)),
-                'segmentation': _rle(instance.full_mask(height, width))}
+                'segmentation': encode_mask(instance.full_mask(height, width))}
             if instance.keypoints is not None:
                 annotation['keypoints'] = [float(v) for v in instance.keypoints.ravel()]
                 annotation['num_keypoints'] = int((instance.keypoints[:, 2] > 0).sum())

@@ -1,5 +1,3 @@
-# Copyright 2025 rdk_yolo_ros contributors
-# SPDX-License-Identifier: Apache-2.0
 """Trains the demo network from scratch on rendered scenes, for a given time.
 
 The schedule goes by time spent training, not by steps: throughput varies by a factor of two on
@@ -9,13 +7,14 @@ shared machines. `--resume` continues from the checkpoint; the time already spen
 import argparse
 import copy
 import os
+from pathlib import Path
+import signal
 import sys
 import time
-from pathlib import Path
-from typing import Dict, List
 
 import numpy as np
 import torch
+import torch.distributed as dist
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -35,7 +34,7 @@ FLIPPED = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
 
 
 def flip(sample: Sample) -> Sample:
-    """The sample in a mirror; a person's left becomes its right."""
+    """Return the sample in a mirror; a person's left becomes its right."""
     size = sample.image.shape[1]
     boxes = sample.boxes.copy()
     boxes[:, [0, 2]] = size - sample.boxes[:, [2, 0]]
@@ -45,8 +44,8 @@ def flip(sample: Sample) -> Sample:
                   sample.masks[..., ::-1])
 
 
-def collate(samples: List[Sample], device: torch.device) -> Dict:
-    """Samples to one padded batch."""
+def collate(samples: list[Sample], device: torch.device) -> dict:
+    """Make samples one padded batch."""
     count, most = len(samples), max(max(len(s.classes) for s in samples), 1)
     boxes, valid = np.zeros((count, most, 4), np.float32), np.zeros((count, most), bool)
     classes, areas = np.zeros((count, most), np.int64), np.ones((count, most), np.float32)
@@ -74,6 +73,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, net: DemoNet) -> None:
+        """Move towards the network; faster at the start, when it still changes a lot."""
         self.updates += 1
         decay = min(self._decay, (1 + self.updates) / (10 + self.updates))
         for mine, other in zip(self.net.state_dict().values(), net.state_dict().values()):
@@ -86,8 +86,8 @@ class Average:
 class Trainer:
     """Network, optimisers, average and clock: what a checkpoint holds."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        self.args = args
+    def __init__(self, args: argparse.Namespace, rank: int = 0) -> None:
+        self.args, self.rank = args, rank
         self.device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
         torch.manual_seed(args.seed)
         self.net = DemoNet().to(self.device).to(memory_format=torch.channels_last)
@@ -103,13 +103,16 @@ class Trainer:
                            torch.optim.AdamW(others, lr=ADAM_RATE, weight_decay=1e-4,
                                              betas=(0.9, 0.98))]
         self.spent, self.steps, self.images, self.rendered = 0., 0, 0, 0
-        self.rng = np.random.default_rng(args.seed)
+        self.rng = np.random.default_rng((args.seed, rank))
+        self._stopping = self._last = False
 
     @property
     def progress(self) -> float:
+        """Share of the time that is spent."""
         return self.spent / (self.args.minutes * 60)
 
     def save(self) -> None:
+        """Write the checkpoint; whatever happens meanwhile, one is always whole."""
         path = Path(self.args.checkpoint)
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save({'net': self.net.state_dict(), 'average': self.average.net.state_dict(),
@@ -120,6 +123,7 @@ class Trainer:
         os.replace(str(path) + '.new', path)
 
     def load(self) -> None:
+        """Continue where the checkpoint was written."""
         state = torch.load(self.args.checkpoint, map_location=self.device)
         self.net.load_state_dict(state['net'])
         self.average.net.load_state_dict(state['average'])
@@ -128,7 +132,7 @@ class Trainer:
             optimiser.load_state_dict(saved)
         for name in ('spent', 'steps', 'images', 'rendered'):
             setattr(self, name, state[name])
-        self.rng = np.random.default_rng((self.args.seed, self.steps))
+        self.rng = np.random.default_rng((self.args.seed, self.rank, self.steps))
 
     def _set_rates(self) -> None:
         warm = min(1., (self.steps + 1) / 100)
@@ -137,11 +141,10 @@ class Trainer:
             for group in optimiser.param_groups:
                 group['lr'] = rate * warm * max(fall, 0.01)
 
-    def step(self, samples: List[Sample]) -> Dict[str, float]:
+    def step(self, samples: list[Sample]) -> dict[str, float]:
         """One update; returns the parts of the loss."""
         flips = self.rng.random(len(samples)) < 0.5
         batch = collate([flip(s) if f else s for s, f in zip(samples, flips)], self.device)
-        self._set_rates()
         self.net.train()
         with torch.autocast(self.device.type, torch.bfloat16):
             outputs = self.net(batch['images'].contiguous(memory_format=torch.channels_last))
@@ -152,40 +155,65 @@ class Trainer:
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        self._share_gradients()
+        self._set_rates()
         torch.nn.utils.clip_grad_norm_(self.optimisers[1].param_groups[0]['params'], 10.)
         for optimiser in self.optimisers:
             optimiser.step()
         self.average.update(self.net)
         self.steps += 1
-        self.images += len(samples)
+        self.images += len(samples) * self.args.processes
         return {name: float(value.detach()) for name, value in parts.items()}
 
+    def _share_gradients(self) -> None:
+        """Average the gradients, and let the first process tell the time and when to end."""
+        self._last = self._stopping or self.progress >= 1
+        if self.args.processes == 1:
+            return
+        weights = list(self.net.parameters())
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in weights]
+        clock = torch.tensor([self.spent, float(self._last)]) * (self.rank == 0)
+        flat = torch.cat([grad.flatten() for grad in grads] + [clock])
+        dist.all_reduce(flat)
+        *parts, clock = flat.split([p.numel() for p in weights] + [2])
+        for p, part in zip(weights, parts):
+            p.grad = part.view_as(p) / self.args.processes
+        self.spent, self._last = float(clock[0]), bool(clock[1])
+
     def stage(self) -> int:
+        """Return the index in `STAGES` that it is time for."""
         return max(i for i, (start, _, _) in enumerate(STAGES) if self.progress >= start)
 
     def run(self) -> None:
+        """Train until the time is spent."""
         args, cache, current = self.args, None, -1
         saved, checked, logged = self.spent, self.spent, time.time()
-        sums: Dict[str, float] = {}
+        sums: dict[str, float] = {}
         steps_since, images_since = 0, 0
-        while self.progress < 1:
+        signal.signal(signal.SIGTERM, self._stop if self.rank == 0 else signal.SIG_IGN)
+        while not self._last:
             started = time.time()
             if self.stage() != current:
                 current = self.stage()
                 _, size, batch = STAGES[current]
                 if cache is not None:
                     cache.close()
-                cache = SampleCache(size, args.cache, FIRST_TRAINING_SEED + self.rendered
-                                    + 10_000_000 * current, args.render_workers)
-                cache.grow(args.prefill)
-                print(f'stage {current}: {size} px, batches of {batch}', flush=True)
+                batch //= args.processes
+                first = FIRST_TRAINING_SEED + 10_000_000 * (current + 4 * self.rank)
+                cache = SampleCache(size, args.cache // args.processes, first + self.rendered,
+                                    args.render_workers)
+                cache.grow(args.prefill // args.processes)
+                self.say(f'stage {current}: {size} px, batches of {batch} in each process')
             fresh = max(batch // USES_PER_SAMPLE, 1)
             parts = self.step(cache.take(batch, fresh, self.rng))
             self.rendered += fresh
+            if self.rank:
+                continue
             self.spent += time.time() - started
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0.) + value
-            steps_since, images_since = steps_since + 1, images_since + batch
+            steps_since, images_since = steps_since + 1, \
+                images_since + batch * args.processes
             if time.time() - logged > 20:
                 rate = images_since / (time.time() - logged)
                 text = ' '.join(f'{k} {v / steps_since:.3f}' for k, v in sums.items())
@@ -199,18 +227,32 @@ class Trainer:
                 self.check(args.check_scenes)
                 checked, logged = self.spent, time.time()
                 sums, steps_since, images_since = {}, 0, 0
-        self.save()
         if cache is not None:
             cache.close()
-        self.check(args.check_scenes)
+        if self.rank:
+            return
+        self.save()
+        if not self._stopping:
+            self.check(args.check_scenes)
+
+    def say(self, text: str) -> None:
+        """Print a line, once for all processes."""
+        if self.rank == 0:
+            print(text, flush=True)
+
+    def _stop(self, number: int, frame: object) -> None:
+        # SIGTERM ends the training after this step, with a checkpoint.
+        self._stopping = True
 
     def check(self, count: int) -> None:
+        """Print how well the averaged weights do on some held-out scenes."""
         values = quick_check(self.average.net, range(count))
         print(f'== {self.spent / 60:.1f} min, {count} held-out scenes, mAP50-95: '
               + ' '.join(f'{k} {v:.3f}' for k, v in values.items()), flush=True)
 
 
 def main() -> None:
+    """Train as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--minutes', type=float, default=75., help='training time')
     parser.add_argument('--threads', type=int, default=2)
@@ -223,13 +265,32 @@ def main() -> None:
     parser.add_argument('--save-every', type=float, default=3., help='minutes')
     parser.add_argument('--check-every', type=float, default=9., help='minutes')
     parser.add_argument('--check-scenes', type=int, default=40)
+    parser.add_argument('--processes', type=int, default=1,
+                        help='share each batch; on a busy machine two processes of one thread '
+                             'do more than one process of two, which wait for each other')
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    trainer = Trainer(args)
+    if args.processes > 1:
+        context = torch.multiprocessing.spawn(run_process, (args,), nprocs=args.processes,
+                                              join=False)
+        signal.signal(signal.SIGTERM, lambda number, frame: os.kill(context.pids()[0], number))
+        while not context.join():
+            pass
+    else:
+        run_process(0, args)
+
+
+def run_process(rank: int, args: argparse.Namespace) -> None:
+    """Train as process `rank` of `args.processes`."""
+    torch.set_num_threads(max(args.threads // args.processes, 1))
+    if args.processes > 1:
+        meeting = Path(f'{args.checkpoint}.meet.{os.getppid()}').resolve()
+        dist.init_process_group('gloo', f'file://{meeting}', rank=rank,
+                                world_size=args.processes)
+    trainer = Trainer(args, rank)
     if args.resume:
         trainer.load()
     parameters = sum(p.numel() for p in trainer.net.parameters())
-    print(f'{parameters} parameters, {trainer.device}', flush=True)
+    trainer.say(f'{parameters} parameters, {trainer.device}, {args.processes} processes')
     trainer.run()
 
 

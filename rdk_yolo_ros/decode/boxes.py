@@ -1,6 +1,12 @@
 """Box distributions to boxes, in model-input pixels."""
 
+from functools import lru_cache
+
 import numpy as np
+
+# Below this, float32's exp cannot overflow, and the softmax needs no shift.
+_SAFE_LOGIT = 80
+
 
 
 def distances(logits: np.ndarray, reg_max: int) -> np.ndarray:
@@ -19,11 +25,17 @@ def distances(logits: np.ndarray, reg_max: int) -> np.ndarray:
 
     """
     bins = logits.reshape(-1, reg_max)
-    # Shifted by the largest logit, so that exp cannot overflow.
-    weights = np.exp(bins - bins.max(axis=1, keepdims=True))
+    if not (bins.size and np.abs(bins).max() < _SAFE_LOGIT):  # written so that NaN shifts, too
+        bins = bins - bins.max(axis=1, keepdims=True)
     # One matrix product gives both the distribution's sum and its first moment.
-    moments = weights @ np.stack([np.ones(reg_max), np.arange(reg_max)], 1).astype(np.float32)
+    moments = np.exp(bins) @ _moments(reg_max)
     return (moments[:, 1] / moments[:, 0]).reshape(-1, 4)
+
+
+@lru_cache(maxsize=None)
+def _moments(reg_max: int) -> np.ndarray:
+    """Return float32 (reg_max, 2): the weights of a distribution's sum and of its mean."""
+    return np.stack([np.ones(reg_max), np.arange(reg_max)], axis=1).astype(np.float32)
 
 
 def boxes_from_distances(sides: np.ndarray, centres: np.ndarray,

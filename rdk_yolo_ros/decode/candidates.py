@@ -1,9 +1,10 @@
-"""Candidates: the few cells whose class score passes the threshold, found before any decoding."""
+"""Candidates: the few anchors whose class score passes the threshold, found before decoding."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Optional, Union
 
 import numpy as np
 
@@ -20,137 +21,151 @@ MAX_CANDIDATES = 30000
 @dataclass(frozen=True)
 class Candidates:
     """
-    N cells that hold an instance, best score first.
+    N instances before suppression.
 
     Attributes:
-        levels: int (N,), index into the layout's levels.
-        cells: int (N,), row * grid width + column on that level.
+        anchors: intp (N,), index into the layout's anchor points.
         scores: float32 (N,).
         class_ids: int32 (N,).
+        boxes: float32 (N, 4), x1 y1 x2 y2 in model-input pixels.
+        extra: float32 (N, channels), the extra heads' real values, or None.
 
     """
 
-    levels: np.ndarray
-    cells: np.ndarray
+    anchors: np.ndarray
     scores: np.ndarray
     class_ids: np.ndarray
+    boxes: np.ndarray
+    extra: Optional[np.ndarray]
 
     def __len__(self) -> int:
         """Return the number of candidates."""
-        return len(self.cells)
+        return len(self.anchors)
 
     def take(self, index: np.ndarray) -> Candidates:
         """Return the candidates that an integer or boolean array selects."""
-        return Candidates(self.levels[index], self.cells[index], self.scores[index],
-                          self.class_ids[index])
+        return Candidates(self.anchors[index], self.scores[index], self.class_ids[index],
+                          self.boxes[index], None if self.extra is None else self.extra[index])
 
 
-def cell_rows(head: Head, tensors: Sequence[np.ndarray]) -> np.ndarray:
-    """Return a head's tensor as a (cells, channels) view, stored numbers."""
-    values = head.info.valid(tensors[head.index])[0]
+class AnchorPoints:
+    """
+    The cells of all levels in one row: finest level first, each level row by row.
+
+    Attributes:
+        centres: float32 (A, 2), x and y of each cell's centre, in cells of its level.
+        strides: float32 (A,), pixels a cell.
+        firsts: index of each level's first anchor point, and A at the end.
+
+    """
+
+    def __init__(self, layout: HeadLayout) -> None:
+        """Lay out the levels' cells."""
+        centres, strides, self.firsts = [], [], [0]
+        for level in layout.levels:
+            height, width = level.class_head.grid_hw
+            y, x = np.mgrid[:height, :width].reshape(2, -1) + 0.5
+            centres.append(np.stack([x, y], axis=1))
+            strides.append(np.full(height * width, level.stride))
+            self.firsts.append(self.firsts[-1] + height * width)
+        self.centres = np.concatenate(centres).astype(np.float32)
+        self.strides = np.concatenate(strides).astype(np.float32)
+
+
+class CandidateFinder:
+    """Finds candidates; holds what depends on the layout and the options alone."""
+
+    def __init__(self, layout: HeadLayout, options: DecodeOptions) -> None:
+        """Work out thresholds in the class heads' own numbers, and where the anchors lie."""
+        self.layout = layout
+        self.points = AnchorPoints(layout)
+        self._classes = options.classes
+        logit = _logit(options.score_threshold)
+        self._limits = [stored_threshold(level.class_head.info, logit) for level in layout.levels]
+        self._heads = [head for level in layout.levels
+                       for head in (level.class_head, level.box_head, level.extra)
+                       if head is not None]
+        self._count = len(self._heads) + (layout.prototypes is not None)
+
+    def rows(self, tensors: Sequence[np.ndarray]) -> dict[int, np.ndarray]:
+        """
+        Return (cells, channels) views of the heads, stored numbers, by output index.
+
+        Raises:
+            ModelError: the tensors are not those of the layout.
+
+        """
+        if len(tensors) != self._count:
+            raise ModelError(f'the runtime returned {len(tensors)} tensors, the '
+                             f'{self.layout.task} layout has {self._count}')
+        return {head.index: _cell_rows(head, tensors[head.index]) for head in self._heads}
+
+    def find(self, rows: dict[int, np.ndarray], extras: bool) -> Candidates:
+        """
+        Return the anchors whose best class passes the threshold, in the anchor points' order.
+
+        Args:
+            rows: what `rows` returned.
+            extras: whether the extra heads' values are wanted, too.
+
+        """
+        layout = self.layout
+        anchors, logits, class_ids, boxes, extra = [], [], [], [], []
+        for level, limit, first in zip(layout.levels, self._limits, self.points.firsts):
+            stored = rows[level.class_head.index]
+            cells = _cells_above(stored, limit)
+            if len(cells) == 0:
+                continue
+            values = dequantize(stored[cells], level.class_head.info)
+            if layout.class_num == 1:
+                logits.append(values[:, 0])
+                class_ids.append(np.zeros(len(cells), np.int32))
+            else:
+                best = values.argmax(axis=1)
+                logits.append(values[np.arange(len(cells)), best])
+                class_ids.append(best.astype(np.int32))
+            boxes.append(dequantize(rows[level.box_head.index][cells], level.box_head.info))
+            if extras and level.extra is not None:
+                extra.append(dequantize(rows[level.extra.index][cells], level.extra.info))
+            anchors.append(cells + first)
+        if not anchors:
+            channels = layout.levels[0].extra.channels if layout.levels[0].extra else 0
+            return Candidates(np.zeros(0, np.intp), np.zeros(0, np.float32),
+                              np.zeros(0, np.int32), np.zeros((0, 4), np.float32),
+                              np.zeros((0, channels), np.float32))
+        anchor = np.concatenate(anchors)
+        sides = distances(np.concatenate(boxes), layout.reg_max)
+        found = Candidates(anchor, sigmoid(np.concatenate(logits)), np.concatenate(class_ids),
+                           boxes_from_distances(sides, self.points.centres[anchor],
+                                                self.points.strides[anchor]),
+                           np.concatenate(extra) if extra else None)
+        if self._classes is not None:
+            found = found.take(np.isin(found.class_ids, self._classes))
+        # One sum tells whether a broken model left a NaN or an infinity anywhere.
+        if not np.isfinite(found.boxes.sum() + found.scores.sum()):
+            found = found.take(np.isfinite(found.boxes).all(axis=1) & np.isfinite(found.scores))
+        if len(found) > MAX_CANDIDATES:
+            found = found.take(np.argsort(-found.scores, kind='stable')[:MAX_CANDIDATES])
+        return found
+
+
+def _cell_rows(head: Head, tensor: np.ndarray) -> np.ndarray:
+    try:
+        values = head.info.valid(tensor)[0]
+    except ValueError as error:
+        raise ModelError(str(error)) from None
     if head.channels_last:
         return values.reshape(-1, head.channels)
     return values.reshape(head.channels, -1).T
 
 
-def check_tensors(layout: HeadLayout, tensors: Sequence[np.ndarray]) -> None:
-    """
-    Check that a runtime's arrays are those that the layout describes.
-
-    Raises:
-        ModelError: their number, a shape or a dtype differs.
-
-    """
-    heads = [head for level in layout.levels
-             for head in (level.class_head, level.box_head, level.extra) if head is not None]
-    if layout.prototypes is not None:
-        heads.append(layout.prototypes)
-    if len(tensors) != len(heads):
-        raise ModelError(f'the runtime returned {len(tensors)} tensors, the {layout.task} layout '
-                         f'has {len(heads)}')
-    for head in heads:
-        try:
-            head.info.valid(tensors[head.index])
-        except ValueError as error:
-            raise ModelError(str(error)) from None
-
-
-def find_candidates(layout: HeadLayout, tensors: Sequence[np.ndarray],
-                    options: DecodeOptions) -> Candidates:
-    """Return the cells whose best class passes the threshold, stably sorted by score."""
-    logit = _logit(options.score_threshold)
-    levels, cells, best, class_ids = [], [], [], []
-    for number, level in enumerate(layout.levels):
-        stored = cell_rows(level.class_head, tensors)
-        found = _cells_above(stored, stored_threshold(level.class_head.info, logit))
-        rows = dequantize(stored[found], level.class_head.info)
-        ids = rows.argmax(axis=1) if layout.class_num > 1 else np.zeros(len(found), np.intp)
-        levels.append(np.full(len(found), number))
-        cells.append(found)
-        best.append(rows[np.arange(len(found)), ids])
-        class_ids.append(ids)
-    with np.errstate(over='ignore'):  # exp of a very negative logit's opposite: the score is 0
-        scores = 1 / (1 + np.exp(-np.concatenate(best)))
-    found = Candidates(np.concatenate(levels), np.concatenate(cells), scores,
-                       np.concatenate(class_ids).astype(np.int32))
-    order = np.argsort(-scores, kind='stable')
-    if options.classes is not None:
-        order = order[np.isin(found.class_ids[order], options.classes)]
-    return found.take(order[:MAX_CANDIDATES])
-
-
-def candidate_boxes(layout: HeadLayout, tensors: Sequence[np.ndarray],
-                    candidates: Candidates) -> np.ndarray:
-    """Return the candidates' boxes, float32 (N, 4), x1 y1 x2 y2 in model-input pixels."""
-    heads = [level.box_head for level in layout.levels]
-    logits = gather(heads, tensors, candidates)
-    centres = cell_columns_rows(layout, candidates) + np.float32(0.5)
-    return boxes_from_distances(distances(logits, layout.reg_max), centres,
-                                candidate_strides(layout, candidates))
-
-
-def gather(heads: Sequence[Head], tensors: Sequence[np.ndarray],
-           candidates: Candidates) -> np.ndarray:
-    """
-    Return one head's real values for each candidate.
-
-    Args:
-        heads: the head of each level.
-        tensors: the model's outputs.
-        candidates: N of them.
-
-    Returns:
-        float32 (N, channels).
-
-    """
-    values = np.empty((len(candidates), heads[0].channels), np.float32)
-    for number, head in enumerate(heads):
-        here = np.flatnonzero(candidates.levels == number)
-        if len(here):
-            stored = cell_rows(head, tensors)[candidates.cells[here]]
-            values[here] = dequantize(stored, head.info)
-    return values
-
-
-def cell_columns_rows(layout: HeadLayout, candidates: Candidates) -> np.ndarray:
-    """Return float32 (N, 2): each candidate's column and row."""
-    widths = np.array([level.class_head.grid_hw[1] for level in layout.levels])
-    rows, columns = np.divmod(candidates.cells, widths[candidates.levels])
-    return np.stack([columns, rows], axis=1).astype(np.float32)
-
-
-def candidate_strides(layout: HeadLayout, candidates: Candidates) -> np.ndarray:
-    """Return float32 (N,): pixels a cell of each candidate's level."""
-    return np.array(layout.strides, np.float32)[candidates.levels]
-
-
-def _cells_above(stored: np.ndarray, limit: object) -> np.ndarray:
+def _cells_above(stored: np.ndarray, limit: Union[float, np.ndarray]) -> np.ndarray:
     """Return the ascending indices of the rows with an element above the limit."""
     above = stored > limit
     if not above.flags.c_contiguous:  # NCHW: reduce along the memory's own order
         return np.flatnonzero(above.any(axis=1))
     # Few elements pass: finding them all at once beats reducing row by row.
-    cells = np.flatnonzero(above)
+    cells = above.ravel().nonzero()[0]
     channels = stored.shape[1]
     if channels == 1 or len(cells) == 0:
         return cells
@@ -159,6 +174,12 @@ def _cells_above(stored: np.ndarray, limit: object) -> np.ndarray:
     first[0] = True
     np.not_equal(cells[1:], cells[:-1], out=first[1:])
     return cells[first]
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Return the logistic function, elementwise."""
+    with np.errstate(over='ignore'):  # a logit below -88 has the score 0
+        return 1 / (1 + np.exp(-logits))
 
 
 def _logit(score: float) -> float:

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rdk_yolo_ros.decode.candidates import (
-    Candidates, candidate_boxes, check_tensors, find_candidates)
+from rdk_yolo_ros.decode.candidates import CandidateFinder, Candidates
 from rdk_yolo_ros.decode.nms import non_maximum_suppression
 from rdk_yolo_ros.decode.options import DecodeOptions
 from rdk_yolo_ros.detections import Detections
@@ -30,6 +29,7 @@ class Decoder:
         """Take what was recognised and what to keep of it."""
         self.layout = layout
         self.options = options
+        self._finder = CandidateFinder(layout, options)
 
     def __call__(self, tensors: Sequence[np.ndarray], letterbox: Letterbox,
                  extras: bool = True) -> Detections:
@@ -38,7 +38,7 @@ class Decoder:
 
         Args:
             tensors: the model's outputs in its own order, as the runtime gave them, quantized
-                ones included.
+                ones included. Nothing of them is kept.
             letterbox: how the frame was put into the model's input.
             extras: False leaves out what needs more work than boxes: masks and key points.
 
@@ -46,23 +46,18 @@ class Decoder:
             ModelError: the tensors are not those of the layout.
 
         """
-        check_tensors(self.layout, tensors)
-        candidates = find_candidates(self.layout, tensors, self.options)
-        boxes = candidate_boxes(self.layout, tensors, candidates)
-        # A broken model's NaN and infinities end here.
-        finite = np.isfinite(boxes).all(axis=1) & np.isfinite(candidates.scores)
-        if not finite.all():
-            candidates, boxes = candidates.take(finite), boxes[finite]
+        rows = self._finder.rows(tensors)
+        found = self._finder.find(rows, extras)
         options = self.options
-        kept = non_maximum_suppression(
-            boxes, None if options.class_agnostic else candidates.class_ids,
-            options.nms_threshold, min(options.nms_top_k, options.max_detections))
-        candidates, boxes = candidates.take(kept), boxes[kept]
-        more = self._extras(tensors, letterbox, candidates, boxes) if extras else {}
-        return Detections(letterbox.boxes_to_source(boxes), candidates.scores,
-                          candidates.class_ids, **more)
+        one_group = options.class_agnostic or self.layout.class_num == 1
+        kept = found.take(non_maximum_suppression(
+            found.boxes, found.scores, None if one_group else found.class_ids,
+            options.nms_threshold, min(options.nms_top_k, options.max_detections)))
+        more = self._extras(tensors, letterbox, kept) if extras else {}
+        return Detections(letterbox.boxes_to_source(kept.boxes), kept.scores, kept.class_ids,
+                          **more)
 
     def _extras(self, tensors: Sequence[np.ndarray], letterbox: Letterbox,
-                candidates: Candidates, boxes: np.ndarray) -> dict[str, Any]:
-        """Return what a task adds to its instances; `boxes` are in model-input pixels."""
+                kept: Candidates) -> dict[str, Any]:
+        """Return what a task adds to its instances."""
         return {}

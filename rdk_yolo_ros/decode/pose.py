@@ -7,27 +7,37 @@ from typing import Any
 
 import numpy as np
 
-from rdk_yolo_ros.decode.candidates import (
-    Candidates, candidate_strides, cell_columns_rows, gather)
+from rdk_yolo_ros.decode.candidates import Candidates, sigmoid
 from rdk_yolo_ros.decode.detect import Decoder
+from rdk_yolo_ros.decode.options import DecodeOptions
+from rdk_yolo_ros.heads import HeadLayout
 from rdk_yolo_ros.letterbox import Letterbox
 
 
 class PoseDecoder(Decoder):
     """Boxes, classes and key points."""
 
+    def __init__(self, layout: HeadLayout, options: DecodeOptions) -> None:
+        """Work out what each anchor point makes of its key points' numbers."""
+        super().__init__(layout, options)
+        # Ultralytics' v8 and 11 rule puts a point at (2 k + column) * stride, the column at its
+        # integer: one factor and one shift an anchor point. The third number, the visibility,
+        # keeps its value here.
+        points = self._finder.points
+        strides = points.strides[:, None]
+        ones = np.ones_like(strides)
+        self._factors = np.concatenate([2 * strides, 2 * strides, ones], 1)[:, None]
+        corners = (points.centres - np.float32(0.5)) * strides
+        self._shifts = np.concatenate([corners, 0 * ones], 1)[:, None]
+
     def _extras(self, tensors: Sequence[np.ndarray], letterbox: Letterbox,
-                candidates: Candidates, boxes: np.ndarray) -> dict[str, Any]:
-        heads = [level.extra for level in self.layout.levels if level.extra is not None]
-        points = gather(heads, tensors, candidates).reshape(
-            len(candidates), self.layout.num_keypoints, 3)
-        # Ultralytics' v8 and 11 rule: (2 k + column) * stride, the column at its integer.
-        points[..., :2] *= 2
-        points[..., :2] += cell_columns_rows(self.layout, candidates)[:, None]
-        points[..., :2] *= candidate_strides(self.layout, candidates)[:, None, None]
-        with np.errstate(over='ignore'):
-            points[..., 2] = 1 / (1 + np.exp(-points[..., 2]))
+                kept: Candidates) -> dict[str, Any]:
+        points = kept.extra.reshape(len(kept), self.layout.num_keypoints, 3)
+        points = points * self._factors[kept.anchors]
+        points += self._shifts[kept.anchors]
         points = letterbox.points_to_source(points)
+        points[..., 2] = sigmoid(points[..., 2])
         # A point that a broken model put nowhere is a point without confidence.
-        points[~np.isfinite(points).all(axis=2)] = 0
+        if not np.isfinite(points.sum()):
+            points[~np.isfinite(points).all(axis=2)] = 0
         return {'keypoints': points}

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from rdk_yolo_ros.decode.candidates import Candidates, gather
+from rdk_yolo_ros.decode.candidates import Candidates
 from rdk_yolo_ros.decode.detect import Decoder
 from rdk_yolo_ros.decode.masks import PrototypeMasks
+from rdk_yolo_ros.errors import ModelError
 from rdk_yolo_ros.letterbox import Letterbox
 
 
@@ -17,13 +18,14 @@ class SegmentDecoder(Decoder):
     """Boxes, classes and masks."""
 
     def _extras(self, tensors: Sequence[np.ndarray], letterbox: Letterbox,
-                candidates: Candidates, boxes: np.ndarray) -> dict[str, Any]:
-        heads = [level.extra for level in self.layout.levels if level.extra is not None]
-        coefficients = gather(heads, tensors, candidates)
+                kept: Candidates) -> dict[str, Any]:
         head = self.layout.prototypes
         assert head is not None  # a segment layout has them
-        prototypes = head.info.valid(tensors[head.index])[0]
+        try:
+            prototypes = head.info.valid(tensors[head.index])[0]
+        except ValueError as error:
+            raise ModelError(str(error)) from None
         if not head.channels_last:
             prototypes = prototypes.transpose(1, 2, 0)
-        return {'masks': PrototypeMasks.combine(prototypes, head.info, coefficients, boxes,
+        return {'masks': PrototypeMasks.combine(prototypes, head.info, kept.extra, kept.boxes,
                                                 letterbox)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from typing import Callable, Generic, Optional, TypeVar
+from typing import Callable, Generic, List, Optional, TypeVar
 
 from rdk_yolo_ros.errors import FrameError, RdkYoloError
 from rdk_yolo_ros.image_sources.source import ImageSource, SourceError, SourceImage
@@ -21,7 +21,7 @@ class Prefetch(Generic[T]):
     """
 
     def __init__(self, source: ImageSource, convert: Callable[[SourceImage], T],
-                 loop: bool = False, limit: int = 0, depth: int = 4,
+                 loop: bool = False, limit: int = 0, keep: int = 0, depth: int = 4,
                  on_bad: Callable[[FrameError], None] = lambda error: None) -> None:
         """
         Start reading.
@@ -31,7 +31,9 @@ class Prefetch(Generic[T]):
             convert: called in the thread; makes an item of an image. May raise FrameError.
             loop: start over after the last image.
             limit: items after which to end; 0 has no limit.
-            depth: items to keep ready.
+            keep: items after which the source is left alone, and those that were made are given
+                out again, backwards, forwards and so on; 0 keeps none.
+            depth: items to have ready; less than `keep`.
             on_bad: called in the thread for every image that has to be left out.
 
         """
@@ -39,6 +41,8 @@ class Prefetch(Generic[T]):
         self._convert = convert
         self._loop = loop
         self._limit = limit
+        self._keep = keep
+        self._kept: List[T] = []
         self._on_bad = on_bad
         self._items: queue.Queue[T] = queue.Queue(depth)
         self._stop = threading.Event()
@@ -66,10 +70,11 @@ class Prefetch(Generic[T]):
             raise self._error
         raise StopIteration
 
-    def close(self, timeout: float = 1.0) -> None:
-        """End the thread; an image that takes longer than `timeout` seconds is left to itself."""
+    def close(self, timeout: float = 1.0) -> bool:
+        """End the thread, waiting `timeout` seconds for it; return whether it has ended."""
         self._stop.set()
         self._thread.join(timeout)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         try:
@@ -86,8 +91,7 @@ class Prefetch(Generic[T]):
         made = made_this_round = 0
         while not self._stop.is_set() and not (self._limit and made >= self._limit):
             try:
-                image = self._source.read()
-                item = None if image is None else self._convert(image)
+                item = self._next(made)
             except FrameError as error:
                 self._on_bad(error)
                 continue
@@ -102,6 +106,18 @@ class Prefetch(Generic[T]):
             made += 1
             made_this_round += 1
             self._put(item)
+
+    def _next(self, made: int) -> Optional[T]:
+        if self._keep and len(self._kept) == self._keep:
+            # 0 1 2 3 2 1 0 1 ...: there and back, so that nothing jumps.
+            period = max(1, 2 * (self._keep - 1))
+            place = made % period
+            return self._kept[min(place, period - place)]
+        image = self._source.read()
+        item = None if image is None else self._convert(image)
+        if self._keep and item is not None:
+            self._kept.append(item)
+        return item
 
     def _put(self, item: T) -> None:
         while not self._stop.is_set():

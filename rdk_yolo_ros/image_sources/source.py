@@ -41,11 +41,13 @@ class ImageSource(ABC):
     Attributes:
         description: what is being read, in a few words.
         rate: images a second as recorded; None where the source has no rate of its own.
+        drawn: whether the images are drawn, without an end, and cost more than to keep them.
 
     """
 
     description: str
     rate: Optional[float] = None
+    drawn: bool = False
 
     @abstractmethod
     def read(self) -> Optional[SourceImage]:

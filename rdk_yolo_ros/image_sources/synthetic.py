@@ -10,6 +10,8 @@ from rdk_yolo_ros.scenes import SceneVideo
 class SyntheticSource(ImageSource):
     """The synthetic video of `seed`, width x height pixels, without an end."""
 
+    drawn = True
+
     def __init__(self, seed: int, width: int, height: int) -> None:
         """Prepare the video; nothing is drawn yet."""
         self.description = f'synthetic scenes, seed {seed}, {width}x{height}'

@@ -18,8 +18,11 @@ WINDOW_S = 5.0
 _LEAST_LOST = 3
 _LEAST_SHARE = 0.05
 
-PROFILE_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
-_OTHER_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTDDS_BUILTIN_TRANSPORTS')
+# The variable that names a profile: Fast DDS 2, which Jazzy and older have, and Fast DDS 3.
+_VARIABLE_2 = 'FASTRTPS_DEFAULT_PROFILES_FILE'
+_VARIABLE_3 = 'FASTDDS_DEFAULT_PROFILES_FILE'
+_TRANSPORTS_VARIABLE = 'FASTDDS_BUILTIN_TRANSPORTS'
+_WITH_FAST_DDS_2 = ('', 'humble', 'iron', 'jazzy')
 
 
 class ImageLossWatch:
@@ -99,15 +102,17 @@ class ImageLossWatch:
 
     def _has_no_profile(self) -> bool:
         return not any(self._environment.get(name)
-                       for name in (PROFILE_VARIABLE, *_OTHER_VARIABLES))
+                       for name in (_VARIABLE_2, _VARIABLE_3, _TRANSPORTS_VARIABLE))
 
     def _remedy(self) -> str:
         if not self._rmw.startswith('rmw_fastrtps'):
             return f' ({self._rmw} carries them: see its documentation for large messages)'
-        profile = self._profile or "<this package's share folder>/config/dds/*.xml"
+        distribution = self._environment.get('ROS_DISTRO', '')
+        setting = ((_VARIABLE_2 if distribution in _WITH_FAST_DDS_2 else _VARIABLE_3)
+                   + f'={self._profile or "(a profile with a large segment)"}')
         if self._has_no_profile():
             return (f": they do not fit Fast DDS' shared-memory segment of "
-                    f'{DEFAULT_SEGMENT_BYTES // 1024} KB; set {PROFILE_VARIABLE}={profile} for '
-                    'the publisher and for this node')
+                    f'{DEFAULT_SEGMENT_BYTES // 1024} KB; set {setting} for the '
+                    'publisher and for this node')
         return (f'; this node has a Fast DDS profile, so look at the publisher: it needs '
-                f'{PROFILE_VARIABLE}={profile}, too')
+                f'{setting}, too')

@@ -13,6 +13,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from rdk_yolo_ros.nodes.image_loss import ImageLossWatch
 from rdk_yolo_ros.nodes.qos import IMAGE_QOS
+from rdk_yolo_ros.share import find_file
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
@@ -21,7 +22,7 @@ except ImportError:  # Humble
 
 _COMPRESSED = '/compressed'
 _TYPES: dict[str, Any] = {'raw': Image, 'compressed': CompressedImage}
-_TYPE_NAMES = {'sensor_msgs/msg/Image': 'raw', 'sensor_msgs/msg/CompressedImage': 'compressed'}
+_TRANSPORTS = {'sensor_msgs/msg/Image': 'raw', 'sensor_msgs/msg/CompressedImage': 'compressed'}
 
 
 class ImageSubscription:
@@ -46,7 +47,7 @@ class ImageSubscription:
         elif transport == 'compressed' and not topic.endswith(_COMPRESSED):
             topic += _COMPRESSED
         self._topic = topic
-        self._transport = transport
+        self._transport = self._offered() or transport if self._follows_publisher else transport
         self._loss = ImageLossWatch(node.resolve_topic_name(topic),
                                     get_rmw_implementation_identifier(), _dds_profile())
         self._subscription = self._subscribe()
@@ -100,18 +101,22 @@ class ImageSubscription:
             return self._node.create_subscription(
                 message_type, self._topic, self._on_image, IMAGE_QOS)
 
+    def _offered(self) -> Optional[str]:
+        """Return the transport whose type the topic's publishers have, if they have one."""
+        for info in self._node.get_publishers_info_by_topic(self.topic_name):
+            transport = _TRANSPORTS.get(info.topic_type)
+            if transport is not None:
+                return transport
+        return None
+
     def _follow_publisher(self) -> None:
-        offered = {_TYPE_NAMES.get(info.topic_type) for info in
-                   self._node.get_publishers_info_by_topic(self.topic_name)}
-        if self._transport in offered:
+        transport = self._offered()
+        if transport is None or transport == self._transport:
             return
-        for transport in _TYPES:
-            if transport in offered:
-                self._node.destroy_subscription(self._subscription)
-                self._transport = transport
-                self._subscription = self._subscribe()
-                self._node.get_logger().info(f'{self.topic_name} carries {transport} images')
-                return
+        self._node.destroy_subscription(self._subscription)
+        self._transport = transport
+        self._subscription = self._subscribe()
+        self._node.get_logger().info(f'{self.topic_name} carries {transport} images')
 
     def _on_image(self, message: Union[Image, CompressedImage]) -> None:
         self._loss.on_image(len(message.data))
@@ -122,4 +127,7 @@ class ImageSubscription:
 
 
 def _dds_profile() -> Optional[Path]:
-    return None
+    try:
+        return find_file('config/dds/shared_memory.xml')
+    except FileNotFoundError:
+        return None

@@ -9,9 +9,17 @@ from typing import Optional
 import numpy as np
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
-from vision_msgs.msg import (BoundingBox2D, Detection2D, Detection2DArray, LabelInfo,
-                             ObjectHypothesis, ObjectHypothesisWithPose, Point2D, Pose2D,
-                             VisionClass)
+from vision_msgs.msg import (
+    BoundingBox2D,
+    Detection2D,
+    Detection2DArray,
+    LabelInfo,
+    ObjectHypothesis,
+    ObjectHypothesisWithPose,
+    Point2D,
+    Pose2D,
+    VisionClass,
+)
 
 from rdk_yolo_ros.detections import Detections
 
@@ -125,4 +133,6 @@ def _class_id(class_id: int, names: Optional[Sequence[str]]) -> str:
 
 def _uint8s(values: np.ndarray) -> array[int]:
     # rclpy takes an array.array as it is, but looks at each byte of anything else in Python.
-    return array('B', values.tobytes())
+    data = array('B')
+    data.frombytes(values.reshape(-1).view(np.uint8).data)
+    return data

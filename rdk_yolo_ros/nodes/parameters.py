@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.exceptions import InvalidParameterValueException
+from rclpy.exceptions import InvalidParameterValueException, ParameterException
 from rclpy.node import Node
 
-from rdk_yolo_ros.decode.options import DecodeOptions
+from rdk_yolo_ros.decode import DecodeOptions
 
 
 @dataclass(frozen=True)
@@ -115,56 +116,39 @@ def declare(node: Node, spec: ParameterSpec) -> Any:
         value = node.declare_parameter(spec.name, spec.default, spec.descriptor()).value
     except InvalidParameterValueException as error:
         # Humble's message leaves the name out.
-        raise InvalidParameterValueException(
-            spec.name, _override(error, spec), f'{spec.name}: {error.args[0]}') from error
+        reason = str(error.args[0]).split('Reason: ')[-1]
+        raise ParameterException(f'parameter {spec.name}: {reason}', spec.name) from error
     if spec.choices and value not in spec.choices:
-        raise InvalidParameterValueException(
-            spec.name, value, f'{spec.name} is {value!r}, expected {" or ".join(spec.choices)}')
+        raise ParameterException(f'parameter {spec.name} is {value!r}, expected '
+                                 + ' or '.join(spec.choices), spec.name)
     return value
 
 
-def _override(error: InvalidParameterValueException, spec: ParameterSpec) -> Any:
-    return error.args[1] if len(error.args) > 1 else spec.default
-
-
-def class_ids(value: Any, names: Sequence[str]) -> Optional[tuple[int, ...]]:
+def class_list(value: Any, names: Sequence[str]) -> list[Union[int, str]]:
     """
-    Return the class numbers that a value of the parameter `classes` selects, or None for all.
+    Return the classes that a value of the parameter `classes` lists; none listed stands for all.
 
     Args:
-        value: names or numbers: an array of strings or integers, one integer, or one string
-            with commas; empty strings are ignored.
-        names: the model's class names, by number.
+        value: class names or numbers: an array of strings or integers, one integer, or one
+            string with commas.
+        names: the model's class names; digits that are none of them are a number.
 
     Raises:
-        ValueError: a class that the model does not have.
+        ValueError: the value is something else.
 
     """
     if value is None:
-        return None
+        return []
     if isinstance(value, str):
         value = value.split(',')
     elif isinstance(value, int) and not isinstance(value, bool):
         value = [value]
-    elif isinstance(value, (bool, float)):
+    entries = value if isinstance(value, (list, tuple, array)) else [value]
+    if any(isinstance(entry, bool) or not isinstance(entry, (str, int)) for entry in entries):
         raise ValueError(f'classes is {value!r}, expected an array of class names or numbers')
-    numbers = []
-    for entry in value:
-        text = str(entry).strip()
-        if text in names:
-            numbers.append(list(names).index(text))
-        elif text.isdecimal() and (int(text) < len(names) or not names):
-            numbers.append(int(text))
-        elif text:
-            raise ValueError(f'classes has {text!r}, which the model does not know; '
-                             f'{_known_classes(names)}')
-    return tuple(dict.fromkeys(numbers)) or None
-
-
-def _known_classes(names: Sequence[str]) -> str:
-    shown = ', '.join(names[:10])
-    more = f' and {len(names) - 10} more' if len(names) > 10 else ''
-    return f'expected numbers below {len(names)} or names: {shown}{more}'
+    texts = [str(entry).strip() for entry in entries]
+    return [int(text) if text.isdecimal() and text not in names else text
+            for text in texts if text]
 
 
 # dnn_node_example's parameters that cannot mean what they mean there, and what to use instead.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rclpy.qos import QoSProfile, DurabilityPolicy, HistoryPolicy, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 # An image is worth receiving only while it is the newest, and best effort matches every
 # publisher.

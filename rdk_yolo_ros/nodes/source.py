@@ -5,17 +5,13 @@ from __future__ import annotations
 import array
 import sys
 import time
-from typing import Any, List, Optional, Tuple, Union
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import rclpy
 from builtin_interfaces.msg import Time
-from rcl_interfaces.msg import (FloatingPointRange, IntegerRange, ParameterDescriptor,
-                                SetParametersResult)
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.duration import Duration
-from rclpy.exceptions import (InvalidParameterTypeException, InvalidParameterValueException,
-                              ParameterUninitializedException)
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -26,33 +22,49 @@ from rdk_yolo_ros.errors import RdkYoloError
 from rdk_yolo_ros.frame import Frame
 from rdk_yolo_ros.image_sources import (ENCODINGS, Calibration, Prefetch, SourceError,
                                         SourceImage, conform, open_source)
+from rdk_yolo_ros.nodes.parameters import ParameterSpec, declare
+from rdk_yolo_ros.nodes.spin import run_node
 
 _DEFAULT_RATE = 30.0  # Hz, for sources without a rate of their own
 _REPORT_PERIOD = 5.0  # seconds
+# To draw a scene takes most of a core at a camera's rate: so much is drawn, then repeated.
+_MOST_KEPT = 150  # images
+_KEPT_BYTES = 128e6
 
-# name, default, description, (from, to) of a number
-_PARAMETERS: Tuple[Tuple[str, Any, str, Optional[Tuple[float, float]]], ...] = (
-    ('source', 'synthetic', "'synthetic', or the path of a video, a picture, a folder of "
-     'pictures, or a rosbag2 (its directory, or one .db3 or .mcap file)', None),
-    ('bag_topic', '', 'image topic of a bag; may be empty where there is only one', None),
-    ('seed', 0, 'which synthetic video', (0, 2**31 - 1)),
-    ('rate', 0.0, "images a second; 0: the source's own, else 30", (0.0, 1000.0)),
-    ('loop', True, 'start over after the last image; else the node ends', None),
-    ('max_frames', 0, 'images after which the node ends; 0: never', (0, 2**31 - 1)),
-    ('width', 0, "pixels; 0: the source's own (synthetic: 640)", (0, 16384)),
-    ('height', 0, "pixels; 0: the source's own (synthetic: 480)", (0, 16384)),
-    ('encoding', 'nv12', f'one of {", ".join(ENCODINGS)}', None),
-    ('color_range', 'full', "range of NV12: 'full' (JFIF) or 'limited' (BT.601 video)", None),
-    ('stamp', 'now', "'now': time of publishing; 'source': the stamp in the bag", None),
-    ('frame_id', '', "empty: the bag's own, else camera", None),
-    ('image_topic', 'image_raw', 'topic of the images; jpeg goes to compressed below it', None),
-    ('camera_info_topic', 'camera_info', 'topic of sensor_msgs/CameraInfo', None),
-    ('reliability', 'reliable', "'reliable' (suits every subscription) or 'best_effort'", None),
-    ('wait_for_subscribers', 0, 'subscriptions to the image topic to wait for at the start',
-     (0, 100)),
+_PARAMETERS = (
+    ParameterSpec('source', 'synthetic',
+                  "'synthetic', or the path of a video, a picture, a folder of pictures, or a "
+                  'rosbag2 (its directory, or one .db3 or .mcap file).'),
+    ParameterSpec('bag_topic', '',
+                  'Image topic of a bag; may be empty where there is only one.'),
+    ParameterSpec('seed', 0, 'Which synthetic video.', value_range=(0, 2**31 - 1)),
+    ParameterSpec('rate', 0.0, "Images a second; 0: the source's own, else 30.",
+                  value_range=(0, 1000), changeable=True),
+    ParameterSpec('loop', True, 'Start over after the last image; else the node ends.'),
+    ParameterSpec('max_frames', 0, 'Images after which the node ends; 0: never.',
+                  value_range=(0, 2**31 - 1)),
+    ParameterSpec('width', 0, "Pixels; 0: the source's own (synthetic: 640).",
+                  value_range=(0, 16384)),
+    ParameterSpec('height', 0, "Pixels; 0: the source's own (synthetic: 480).",
+                  value_range=(0, 16384)),
+    ParameterSpec('encoding', 'nv12', 'Encoding of the images.', choices=ENCODINGS),
+    ParameterSpec('color_range', 'full',
+                  'Range of NV12, and of the YUV images of a bag. full: Y from 0 to 255 (JFIF). '
+                  'limited: 16 to 235 (BT.601 video).', choices=('full', 'limited')),
+    ParameterSpec('stamp', 'now',
+                  'now: the time of publishing. source: the stamp in the bag, where it has one.',
+                  choices=('now', 'source')),
+    ParameterSpec('frame_id', '', "Coordinate frame; empty: the bag's own, else camera."),
+    ParameterSpec('image_topic', 'image_raw',
+                  'Topic of the images; jpeg goes to /compressed below it.'),
+    ParameterSpec('camera_info_topic', 'camera_info', 'Topic of sensor_msgs/CameraInfo.'),
+    ParameterSpec('reliability', 'reliable',
+                  'reliable matches every subscription, best_effort only such ones.',
+                  choices=('reliable', 'best_effort')),
+    ParameterSpec('wait_for_subscribers', 0,
+                  'Subscriptions to the image topic to wait for before the first image.',
+                  value_range=(0, 100)),
 )
-_CHOICES = {'encoding': ENCODINGS, 'color_range': ('full', 'limited'),
-            'stamp': ('now', 'source'), 'reliability': ('reliable', 'best_effort')}
 
 Ready = Tuple[Union[Image, CompressedImage], CameraInfo]
 
@@ -71,7 +83,8 @@ class SourceNode(Node):
         Open the source and start publishing as soon as the node is spun.
 
         Raises:
-            SourceError: the source cannot be read, or a parameter is none of its choices.
+            SourceError: the source cannot be read.
+            rclpy.exceptions.ParameterException: a parameter's value does not fit.
 
         """
         super().__init__(node_name, **kwargs)
@@ -84,12 +97,8 @@ class SourceNode(Node):
             raise
 
     def _start(self) -> None:
-        for name, default, description, limits in _PARAMETERS:
-            self.declare_parameter(name, default, _descriptor(name, default, description, limits))
-        for name, choices in _CHOICES.items():
-            if self._value(name) not in choices:
-                raise SourceError(f'parameter {name} is {self._value(name)!r}, '
-                                  f'expected one of {", ".join(choices)}')
+        for spec in _PARAMETERS:
+            declare(self, spec)
         source = open_source(self._value('source'), self._value('width'), self._value('height'),
                              self._value('seed'), self._value('bag_topic'),
                              self._value('color_range'))
@@ -109,7 +118,8 @@ class SourceNode(Node):
                             self._value('color_range'))
         self._frame_id = self._value('frame_id')
         self._prefetch = Prefetch(source, self._prepare, self._value('loop'),
-                                  self._value('max_frames'), on_bad=self._leave_out)
+                                  self._value('max_frames'), on_bad=self._leave_out,
+                                  keep=self._images_to_keep() if source.drawn else 0)
         self._published = self._reported = 0
         self._reported_at: Optional[float] = None
         self._rate = self._value('rate') or self._own_rate
@@ -125,14 +135,25 @@ class SourceNode(Node):
         """Images published so far."""
         return self._published
 
-    def destroy_node(self) -> None:
-        """Stop reading, then destroy the node."""
-        if self._prefetch is not None:
-            self._prefetch.close()
+    def flush(self) -> None:
+        """Let the last images reach their readers; takes a second at most."""
+        self._images.wait_for_all_acked(Duration(seconds=1.0))
+        # A best-effort reader acknowledges nothing.
+        time.sleep(0.2)
+
+    def destroy_node(self) -> bool:
+        """Stop reading, then destroy the node; return whether the reading thread has ended."""
+        stopped = self._prefetch is None or self._prefetch.close()
         super().destroy_node()
+        return stopped
 
     def _value(self, name: str) -> Any:
         return self.get_parameter(name).value
+
+    def _images_to_keep(self) -> int:
+        encoding, width, height, _ = self._conversion
+        size = (width or 640) * (height or 480) * (3 if encoding == 'bgr8' else 1.5)
+        return min(_MOST_KEPT, max(8, int(_KEPT_BYTES / size)))
 
     def _prepare(self, image: SourceImage) -> Ready:
         """Make the messages, in the reading thread: what is left for the tick is the stamp."""
@@ -217,18 +238,6 @@ class SourceNode(Node):
         return SetParametersResult(successful=True)
 
 
-def _descriptor(name: str, default: Any, description: str,
-                limits: Optional[Tuple[float, float]]) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(description=description, read_only=name != 'rate')
-    if limits and isinstance(default, float):
-        descriptor.floating_point_range = [
-            FloatingPointRange(from_value=limits[0], to_value=limits[1])]
-    elif limits:
-        descriptor.integer_range = [
-            IntegerRange(from_value=int(limits[0]), to_value=int(limits[1]))]
-    return descriptor
-
-
 def _message_data(frame: Frame, encoding: str) -> array.array:
     """Return the pixels as the one type that rclpy takes over without looking at every byte."""
     row_bytes = frame.width * (3 if encoding == 'bgr8' else 1)
@@ -241,34 +250,21 @@ def _message_data(frame: Frame, encoding: str) -> array.array:
     return data
 
 
-def main(args: Optional[List[str]] = None) -> int:
+def main(args: Optional[Sequence[str]] = None) -> int:
     """Run the node until its source ends or the process is told to stop; return the exit code."""
-    node: Optional[SourceNode] = None
-    code = 0
-    try:
-        rclpy.init(args=args)
+    codes: List[int] = []
+
+    def make_node() -> SourceNode:
         node = SourceNode()
-        rclpy.spin_until_future_complete(node, node.done)
-        if node.done.done():
-            code = node.done.result()
-            _linger(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except (RdkYoloError, InvalidParameterTypeException, InvalidParameterValueException,
-            ParameterUninitializedException) as error:
-        print(f'source: {error}', file=sys.stderr)
-        code = 1
-    finally:
-        if node is not None:
-            node.destroy_node()
+        node.done.add_done_callback(lambda done: end(node, done.result()))
+        return node
+
+    def end(node: SourceNode, code: int) -> None:
+        codes.append(code)
+        node.flush()
         rclpy.try_shutdown()
-    return code
 
-
-def _linger(node: SourceNode) -> None:
-    """Let the last images reach their readers before the publisher goes."""
-    node._images.wait_for_all_acked(Duration(seconds=1.0))
-    time.sleep(0.2)
+    return run_node(make_node, 'source', args) or sum(codes)
 
 
 if __name__ == '__main__':

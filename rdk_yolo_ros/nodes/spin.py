@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import os
 import signal
 import sys
+import threading
 from typing import Optional
 
 import rclpy
@@ -53,7 +54,8 @@ def run_node(make_node: Callable[[], Node], name: str,
         pass
     finally:
         # A second Ctrl-C, or launch's, must not cut the cleaning up short.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:
             stopped = node.destroy_node() is not False
         rclpy.try_shutdown()
@@ -67,4 +69,7 @@ def run_node(make_node: Callable[[], Node], name: str,
 
 
 def _one_line(error: BaseException) -> str:
+    if isinstance(error, rclpy_implementation.UnknownROSArgsError):
+        return f'unknown ROS arguments: {error}'
+    # rclpy's parameter errors append the parameter's name as a second argument.
     return ' '.join(str(error.args[0] if error.args else error).split())

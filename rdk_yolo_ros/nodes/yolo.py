@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 import sys
 import time
 from typing import Any, NamedTuple, Optional, Union
 
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.time import Time
@@ -19,13 +21,19 @@ from rdk_yolo_ros.errors import FrameError, RdkYoloError, WorkConfigError
 from rdk_yolo_ros.nodes.diagnostics import Complaints, Statistics
 from rdk_yolo_ros.nodes.image_subscription import ImageSubscription
 from rdk_yolo_ros.nodes.images import frame_from_message
-from rdk_yolo_ros.nodes.parameters import (START_PARAMETERS, class_ids, declare,
-                                           option_parameters, take_aliases)
+from rdk_yolo_ros.nodes.parameters import (
+    START_PARAMETERS,
+    class_list,
+    declare,
+    option_parameters,
+    take_aliases,
+)
 from rdk_yolo_ros.nodes.report import Report
 from rdk_yolo_ros.nodes.results import ResultPublishers
 from rdk_yolo_ros.nodes.spin import run_node
 from rdk_yolo_ros.pipeline import Pipeline
 from rdk_yolo_ros.predictor import Predictor
+from rdk_yolo_ros.share import find_file
 
 _OPTIONS = ('score_threshold', 'nms_threshold', 'nms_top_k', 'max_detections', 'classes')
 
@@ -84,7 +92,10 @@ class YoloNode(Node):
         names = tuple(self._predictor.class_names or ())
         options = {spec.name: declare(self, spec)
                    for spec in option_parameters(self._predictor.options)}
-        self._set_options(options)
+        try:
+            self._set_options(options)
+        except ValueError as error:
+            raise ParameterException(f'parameter {error}', '') from error
         self.add_on_set_parameters_callback(self._on_set_parameters)
 
         self._statistics = Statistics()
@@ -148,7 +159,7 @@ class YoloNode(Node):
         assert self._predictor is not None
         if 'classes' in changes:
             names = tuple(self._predictor.class_names or ())
-            changes = {**changes, 'classes': class_ids(changes['classes'], names)}
+            changes = {**changes, 'classes': class_list(changes['classes'], names)}
         if changes:
             self._predictor.set_options(**changes)
 
@@ -201,7 +212,11 @@ def _open_predictor(config_file: str, runtime: str) -> Predictor:
     if not config_file:
         raise WorkConfigError('parameter config_file is not set, expected the path of a work '
                               'configuration: --ros-args -p config_file:=PATH')
-    return Predictor.from_config(config_file, runtime=runtime)
+    try:
+        path = find_file(config_file, base_dir=Path.cwd())
+    except FileNotFoundError as error:
+        raise WorkConfigError(f'parameter config_file is {config_file!r}, {error}') from None
+    return Predictor.from_config(path, runtime=None if runtime == 'auto' else runtime)
 
 
 def main(args: Optional[Sequence[str]] = None) -> int:

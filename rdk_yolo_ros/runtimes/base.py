@@ -17,7 +17,7 @@ from rdk_yolo_ros.tensors import TensorInfo
 NV12_RANGES = ('full', 'limited')
 
 # The runtime that `auto` picks by the model file's suffix.
-_BY_SUFFIX = {'.onnx': 'onnx', '.bin': 'a BPU runtime', '.hbm': 'a BPU runtime'}
+_BY_SUFFIX = {'.onnx': 'onnx', '.bin': 'bpu', '.hbm': 'bpu'}
 _BPU = ('pyeasy_dnn', 'hbm', 'libdnn')
 
 
@@ -135,12 +135,13 @@ def open_runtime(path: Union[str, os.PathLike[str]], name: str = 'auto',
         name = _BY_SUFFIX[path.suffix.lower()]
     if name == 'onnx':
         check_model_file(path)
-        from rdk_yolo_ros.runtimes.onnx import OnnxRuntime  # onnxruntime is loaded only where it is used
+        # Here, so that onnxruntime is loaded only where it is used.
+        from rdk_yolo_ros.runtimes.onnx import OnnxRuntime
         return OnnxRuntime(path, nv12_range)
-    if name in _BPU or name == _BY_SUFFIX['.bin']:
+    if name in (*_BPU, 'bpu'):
         raise RuntimeUnavailableError(
-            f'{path} needs {name}, which this version does not have yet; on this machine run the '
-            "same network's .onnx file with `runtime: onnx`")
+            f'{path} is to run on the BPU, for which this version has no runtime yet; run the '
+            "same network's .onnx file instead, with `runtime: onnx`")
     raise RuntimeUnavailableError(
         f'runtime {name!r} is not known, expected one of auto, onnx, {", ".join(_BPU)}')
 

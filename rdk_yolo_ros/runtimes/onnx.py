@@ -12,14 +12,21 @@ import numpy as np
 
 from rdk_yolo_ros.colour import nv12_to_rgb
 from rdk_yolo_ros.errors import ModelError, RuntimeUnavailableError
-from rdk_yolo_ros.tensors import TensorInfo
 from rdk_yolo_ros.runtimes.base import Runtime
-from rdk_yolo_ros.runtimes.onnx_metadata import image_size, nv12_range_of, quantization, read_metadata
+from rdk_yolo_ros.runtimes.onnx_metadata import (
+    image_size,
+    nv12_range_of,
+    quantization,
+    read_metadata,
+)
+from rdk_yolo_ros.tensors import TensorInfo
 
 _log = logging.getLogger(__name__)
 
 THREADS_VARIABLE = 'RDK_YOLO_ONNX_THREADS'
 _DEFAULT_HW = (640, 640)
+# Past it, a faulty file would take the machine's memory before anything else is checked.
+_LARGEST = 8192
 _INPUT_TYPES = {'tensor(float)': np.float32, 'tensor(float16)': np.float16}
 
 
@@ -48,6 +55,7 @@ class OnnxRuntime(Runtime):
 
     def __init__(self, path: Path, nv12_range: Optional[str] = None,
                  threads: Optional[int] = None) -> None:
+        """Open the model, check it, and run it once."""
         self.path = Path(path)
         self._session: Any = _open_session(self.path, threads)
         try:
@@ -84,9 +92,9 @@ class OnnxRuntime(Runtime):
         if (height, width) != tuple(shape[2:]):
             _log.info('%s: input %s leaves its size open, using %dx%d (width x height)',
                       self.path, shape, width, height)
-        if height < 2 or width < 2 or height % 2 or width % 2:
+        if any(n % 2 or not 0 < n <= _LARGEST for n in (height, width)):
             raise ModelError(f'{self.path}: the input is {width}x{height} pixels, which NV12 '
-                             'cannot fill; expected an even width and height')
+                             f'cannot fill; expected an even width and height up to {_LARGEST}')
         return height, width
 
     def _learn_outputs(self, properties: dict[str, str]) -> list[TensorInfo]:
@@ -133,7 +141,7 @@ def _open_session(path: Path, threads: Optional[int]) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or _default_threads()
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors come as exceptions, warnings help nobody here
+    options.log_severity_level = 4  # what goes wrong comes as an exception, in one line
     # Threads that spin between two frames take the processors from the rest of the robot.
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')
     try:

@@ -71,7 +71,7 @@ def image_size(properties: Mapping[str, str]) -> Optional[tuple[int, int]]:
     if _is_int(value):
         value = [value, value]
     if isinstance(value, (list, tuple)) and len(value) == 2 \
-            and all(_is_int(n) and 0 < n <= 16384 for n in value):
+            and all(_is_int(n) and n > 0 for n in value):
         return value[0], value[1]
     return None
 
@@ -146,13 +146,11 @@ def _names(text: str) -> Optional[tuple[str, ...]]:
     """Return class names from a JSON list, a JSON object or the text of a Python dict."""
     value = _literal(text)
     if isinstance(value, dict):
-        try:
-            value = {int(key): name for key, name in value.items()}
-        except (TypeError, ValueError):
+        by_text = {str(key): name for key, name in value.items()}
+        numbers = [str(i) for i in range(len(value))]
+        if set(by_text) != set(numbers):
             return None
-        if sorted(value) != list(range(len(value))):
-            return None
-        value = [value[i] for i in range(len(value))]
+        value = [by_text[number] for number in numbers]
     return _text_tuple(value)
 
 

@@ -1,5 +1,3 @@
-# Copyright 2025 rdk_yolo_ros contributors
-# SPDX-License-Identifier: Apache-2.0
 """Walls, floors and clutter: everything that a detector must not report."""
 
 import cv2
@@ -92,7 +90,7 @@ def _clutter(rng: np.random.Generator, image: np.ndarray, horizon: int) -> None:
 
 
 def render_background(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """A background without anything labelled, uint8 (height, width, 3) BGR."""
+    """Render a background without anything labelled, uint8 (height, width, 3) BGR."""
     image = _ramp(rng, height, width)
     horizon = int(height * rng.uniform(0.15, 0.75))
     if rng.random() < 0.75:

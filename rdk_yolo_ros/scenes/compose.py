@@ -1,8 +1,6 @@
-# Copyright 2025 rdk_yolo_ros contributors
-# SPDX-License-Identifier: Apache-2.0
 """Puts things over each other, keeps account of who is visible where, and renders whole scenes."""
 
-from typing import List, Optional
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -30,7 +28,7 @@ class Composer:
         self.image = image
         self.owner = np.zeros(image.shape[:2], np.uint8)
         self._keep_visible, self._keep_inside = keep_visible, keep_inside
-        self._entries: List[dict] = []
+        self._entries: list[dict] = []
 
     def add(self, layer: Layer, class_id: Optional[int] = None,
             keypoints: Optional[np.ndarray] = None, hidden: Optional[np.ndarray] = None,
@@ -77,8 +75,8 @@ class Composer:
         part = self.image[y1:y2, x1:x2]
         self.image[y1:y2, x1:x2] = cv2.multiply(part, shade, scale=1 / 255)
 
-    def instances(self, least_visible: float = 0.) -> List[Instance]:
-        """What is visible now, farthest first."""
+    def instances(self, least_visible: float = 0.) -> list[Instance]:
+        """Return what is visible now, farthest first."""
         found = []
         for number, entry in enumerate(self._entries, 1):
             if entry['visible'] < max(entry['total'] * least_visible, 16):

@@ -1,14 +1,12 @@
-# Copyright 2025 rdk_yolo_ros contributors
-# SPDX-License-Identifier: Apache-2.0
 """A small transparent picture that one thing is drawn on before it is put into a scene."""
 
+from collections.abc import Sequence
 import math
-from typing import Sequence, Tuple
 
 import cv2
 import numpy as np
 
-Color = Tuple[float, float, float]
+Color = tuple[float, float, float]
 
 _SHIFT = 4
 _ONE = 1 << _SHIFT
@@ -78,7 +76,7 @@ class Layer:
         plane[..., 3] = 255
         self.pixels = cv2.multiply(self.pixels, plane, scale=1 / 255)
 
-    def clip(self, height: int, width: int) -> Tuple[slice, slice, slice, slice]:
+    def clip(self, height: int, width: int) -> tuple[slice, slice, slice, slice]:
         """Rows and columns of the image, then of the layer, where the two overlap."""
         y1, x1 = max(self.y, 0), max(self.x, 0)
         y2 = max(min(self.y + self.pixels.shape[0], height), y1)

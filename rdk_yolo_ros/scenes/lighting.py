@@ -1,5 +1,3 @@
-# Copyright 2025 rdk_yolo_ros contributors
-# SPDX-License-Identifier: Apache-2.0
 """Light and camera: gain, colour cast, gamma, vignette, blur and sensor noise."""
 
 from dataclasses import dataclass
@@ -56,7 +54,7 @@ class Lighting:
         return Lighting(gain, table, blur, motion, rng.uniform(0, 180), noise)
 
     def apply(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """The picture as the camera gives it; `rng` places the noise."""
+        """Return the picture as the camera gives it; `rng` places the noise."""
         if self.gain is not None:
             image = cv2.multiply(image, self.gain, scale=1 / 128)
         image = cv2.LUT(image, self.table)

@@ -1,5 +1,3 @@
-# Copyright 2025 rdk_yolo_ros contributors
-# SPDX-License-Identifier: Apache-2.0
 """Draws balls, boxes and traffic cones, and the poles and leaves that stand in front of things."""
 
 import numpy as np

@@ -1,10 +1,7 @@
-# Copyright 2025 rdk_yolo_ros contributors
-# SPDX-License-Identifier: Apache-2.0
 """Draws a person, a body of capsules with clothes and a face, over a skeleton."""
 
 import colorsys
 from dataclasses import dataclass
-from typing import Tuple
 
 import numpy as np
 
@@ -17,13 +14,13 @@ _HAIR = ((22, 22, 26), (34, 48, 74), (40, 80, 130), (80, 150, 200), (140, 140, 1
 
 
 def random_color(rng: np.random.Generator) -> Color:
-    """A BGR colour, 0..255, bright ones and dull ones alike."""
+    """Return a BGR colour, 0..255, bright ones and dull ones alike."""
     r, g, b = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0, 1) ** 0.7, rng.uniform(0.15, 1))
     return b * 255, g * 255, r * 255
 
 
 def scaled(color: Color, gain: float) -> Color:
-    """The colour multiplied by a gain and clipped to 255."""
+    """Return the colour multiplied by a gain and clipped to 255."""
     return tuple(min(c * gain, 255.) for c in color)
 
 
@@ -62,7 +59,7 @@ class Look:
 
 def _limb(layer: Layer, points, radii, look: Look, cloth: Color, covered: float,
           outline: float) -> None:
-    """An arm or a leg: two capsules, the cloth ends `covered` segments from its root."""
+    """Draw an arm or a leg: two capsules, the cloth ends `covered` segments from its root."""
     colors = []
     for i in range(2):
         part = min(max(covered - i, 0.), 1.)
@@ -143,7 +140,7 @@ def _torso(layer: Layer, xy: np.ndarray, look: Look, size: float, outline: float
 
 
 def draw_person(points: np.ndarray, look: Look, x: float, y: float, size: float
-                ) -> Tuple[Layer, np.ndarray, np.ndarray]:
+                ) -> tuple[Layer, np.ndarray, np.ndarray]:
     """Draw a skeleton of body height `size` pixels with its hips' middle at x, y.
 
     Returns the layer, the key points float64 (17, 2) in image pixels, and bool (17,), which of

@@ -1,14 +1,11 @@
-# Copyright 2025 rdk_yolo_ros contributors
-# SPDX-License-Identifier: Apache-2.0
 """The skeleton of a person: joint angles in, 17 COCO key points in three dimensions out."""
 
 from dataclasses import dataclass
-from typing import Tuple
 
 import numpy as np
 
-Arm = Tuple[float, float, float, float]
-Leg = Tuple[float, float, float]
+Arm = tuple[float, float, float, float]
+Leg = tuple[float, float, float]
 
 # Lengths in body heights, about those of the classical eight-heads figure.
 HIP_HALF, SHOULDER_HALF, TORSO, NECK, HEAD = 0.08, 0.125, 0.30, 0.125, 0.072
@@ -27,9 +24,9 @@ class Pose:
     """The torso bent forward."""
     head_yaw: float = 0.
     head_pitch: float = 0.
-    arms: Tuple[Arm, Arm] = ((8., 0., 8., 10.), (8., 0., 8., 10.))
+    arms: tuple[Arm, Arm] = ((8., 0., 8., 10.), (8., 0., 8., 10.))
     """Upper arm's abduction (0 down, 90 sideways, 180 up) and flexion (forward), forearm's."""
-    legs: Tuple[Leg, Leg] = ((4., 0., 0.), (4., 0., 0.))
+    legs: tuple[Leg, Leg] = ((4., 0., 0.), (4., 0., 0.))
     """Abduction, flexion forward, knee bend."""
 
 
@@ -111,7 +108,7 @@ def _random_arm(rng: np.random.Generator) -> Arm:
     return a, u(-40, 60), a + u(-90, 120), u(-30, 90)
 
 
-def _random_legs(rng: np.random.Generator) -> Tuple[Leg, Leg]:
+def _random_legs(rng: np.random.Generator) -> tuple[Leg, Leg]:
     kind = rng.random()
     u = rng.uniform
     if kind < 0.45:    # standing
@@ -129,7 +126,7 @@ def _random_legs(rng: np.random.Generator) -> Tuple[Leg, Leg]:
 
 
 def random_pose(rng: np.random.Generator) -> Pose:
-    """A pose out of everyday ones: more than a third of all arms are raised or waving."""
+    """Return a pose out of everyday ones: more than a third of all arms are raised or waving."""
     facing = rng.random()
     if facing < 0.60:
         yaw = rng.normal(0, 28)

@@ -1,9 +1,7 @@
-# Copyright 2025 rdk_yolo_ros contributors
-# SPDX-License-Identifier: Apache-2.0
 """What a rendered scene is: a picture and the exact truth about it."""
 
 from dataclasses import dataclass, field
-from typing import List, Optional, Tuple
+from typing import Optional
 
 import numpy as np
 
@@ -30,14 +28,14 @@ class Instance:
     """float32 (4,): x1 y1 x2 y2 of the visible pixels."""
     mask: np.ndarray
     """bool (h, w): the visible pixels inside the box; see `full_mask`."""
-    mask_offset: Tuple[int, int]
+    mask_offset: tuple[int, int]
     """x, y of the mask's first pixel in the image."""
     keypoints: Optional[np.ndarray] = None
     """float32 (17, 3): x, y, visibility as in COCO (2 visible, 1 hidden, 0 outside the image,
     then x and y are 0); None for everything but persons."""
 
     def full_mask(self, height: int, width: int) -> np.ndarray:
-        """The visible pixels as a bool (height, width) array."""
+        """Return the visible pixels as a bool (height, width) array."""
         full = np.zeros((height, width), bool)
         x, y = self.mask_offset
         full[y:y + self.mask.shape[0], x:x + self.mask.shape[1]] = self.mask
@@ -49,4 +47,4 @@ class Scene:
     """A picture, uint8 (H, W, 3) BGR, and the instances in it, farthest first."""
 
     image: np.ndarray
-    instances: List[Instance] = field(default_factory=list)
+    instances: list[Instance] = field(default_factory=list)

@@ -1,0 +1,42 @@
+# `make demo` and `make test` are all that a newcomer needs; `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help ros-env build demo test floor lint bench eval-demo train-demo clean
+
+ENTER := source .ros_env/setup.bash
+# Seen by dev/demo/run.py: TASK=detect|segment|pose SOURCE=path FRAMES=300
+export TASK SOURCE FRAMES WIDTH HEIGHT RATE
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+ros-env:  ## ROS 2 and every other need, in .ros_env/
+	@dev/ros_env/setup.sh
+
+build: ros-env  ## colcon build into install/
+	@$(ENTER) && colcon build --packages-select rdk_yolo_ros --event-handlers console_direct- \
+	  2>&1 | grep -v '^$$'
+
+demo: ros-env  ## source and yolo node on a real ROS graph; demo_out/overlay.png
+	@$(ENTER) && exec python3 dev/demo/run.py
+
+test: build  ## the whole test suite
+	@$(ENTER) && source install/setup.bash && python3 -m pytest $(PYTEST_ARGS)
+
+floor: ros-env  ## the ROS-free tests on the oldest libraries that must work
+	@dev/checks/floor.sh
+
+lint: ros-env  ## ruff, mypy (also against Humble's rclpy), Python 3.10
+	@dev/checks/lint.sh
+
+bench: ros-env  ## every figure that README and docs quote
+	@$(ENTER) && python3 -m benchmarks
+
+eval-demo: ros-env  ## accuracy of the demo models on held-out scenes
+	@$(ENTER) && python3 dev/demo_models/evaluate.py
+
+train-demo:  ## train the demo models again (about 80 minutes on two cores)
+	@dev/demo_models/train.sh
+
+clean:  ## remove what build and demo made; the environments stay
+	rm -rf build install log demo_out bench_out

@@ -1,0 +1,1 @@
+"""Every figure that README and docs quote; `make bench` prints them all."""

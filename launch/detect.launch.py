@@ -1,0 +1,19 @@
+"""Boxes of a camera's images, or of the source node's: see yolo.launch.py for the arguments."""
+
+from pathlib import Path
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Start yolo.launch.py with the detect demo model."""
+    return LaunchDescription([
+        DeclareLaunchArgument(
+            'config_file', default_value='config/demo_detect.json',
+            description='work configuration, JSON or YAML: a path, or one in the share folder'),
+        # A path, not a substitution: only then `ros2 launch --show-args` lists what is in there.
+        IncludeLaunchDescription(PythonLaunchDescriptionSource(
+            str(Path(__file__).absolute().with_name('yolo.launch.py')))),
+    ])

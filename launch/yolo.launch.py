@@ -1,0 +1,132 @@
+"""The source node and the YOLO node, with their usual parameters as arguments."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+from launch.actions import (DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable,
+                            Shutdown)
+from launch.events.process import ProcessExited
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+SHARE = Path(__file__).absolute().parents[1]
+
+# Who has set one of these has chosen how Fast DDS transports images.
+DDS_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE',
+                 'FASTDDS_BUILTIN_TRANSPORTS')
+
+
+def _bool(text: str) -> bool:
+    if text.lower() not in ('true', 'false', '1', '0'):
+        raise ValueError
+    return text.lower() in ('true', '1')
+
+
+# Arguments that are a node's parameters of the same name: type, default, description. One that
+# is left empty is not passed on, and the node's own default holds.
+SOURCE_PARAMETERS = {
+    'source': (str, 'synthetic', 'synthetic, or the path of a video, pictures, or a bag'),
+    'bag_topic': (str, '', "the bag's image topic, where it has several"),
+    'rate': (float, '', "images a second; default: the source's own, else 30"),
+    'loop': (_bool, 'true', 'start over after the last image'),
+    'max_frames': (int, '', 'images after which the source ends; default: never'),
+    'width': (int, '', "pixels; default: the source's own"),
+    'height': (int, '', "pixels; default: the source's own"),
+    'encoding': (str, 'nv12', 'nv12, bgr8 or jpeg'),
+    'stamp': (str, '', "now, or source: the bag's stamps; default: now"),
+    'frame_id': (str, '', "default: the bag's own, else camera"),
+}
+YOLO_PARAMETERS = {
+    'runtime': (str, '', "default: the work configuration's choice"),
+    'slots': (int, '', 'frames inferred at once; default: as many as the runtime takes'),
+    'score_threshold': (float, '', "default: the work configuration's"),
+    'nms_threshold': (float, '', "default: the work configuration's"),
+    'max_detections': (int, '', "default: the work configuration's"),
+    'class_id_format': (str, '', 'name or index; default: name'),
+}
+OTHER = {
+    'config_file': ('', 'work configuration, JSON or YAML: a path, or one in the share folder'),
+    'image_topic': ('image_raw', 'topic of the images'),
+    'use_source': ('true', 'false: a camera publishes image_topic, start no source node'),
+    'namespace': ('', 'namespace of both nodes'),
+    'log_level': ('info', 'debug, info, warn or error'),
+    'rviz': ('false', 'start rviz2 with config/rviz/yolo.rviz'),
+    'dds_profile': (str(SHARE / 'config' / 'dds' / 'shared_memory.xml'),
+                    'Fast DDS profile, used unless the environment names one; empty: none'),
+    # dnn_node_example's names, for whoever comes from there.
+    'dnn_example_config_file': ('', 'the same as config_file'),
+    'dnn_example_image_width': ('', 'the same as width'),
+    'dnn_example_image_height': ('', 'the same as height'),
+}
+ALIASES = {'dnn_example_config_file': 'config_file', 'dnn_example_image_width': 'width',
+           'dnn_example_image_height': 'height'}
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Declare the arguments; the rest depends on their values."""
+    arguments = [DeclareLaunchArgument(name, default_value=default, description=description)
+                 for name, (default, description) in OTHER.items()]
+    arguments += [DeclareLaunchArgument(name, default_value=default, description=description)
+                  for name, (_, default, description)
+                  in {**SOURCE_PARAMETERS, **YOLO_PARAMETERS}.items()]
+    return LaunchDescription([*arguments, OpaqueFunction(function=_start)])
+
+
+def _start(context: LaunchContext) -> List[Action]:
+    names = {*OTHER, *SOURCE_PARAMETERS, *YOLO_PARAMETERS}
+    values = {name: LaunchConfiguration(name).perform(context) for name in names}
+    for alias, name in ALIASES.items():
+        values[name] = values[alias] or values[name]
+    actions: List[Action] = []
+    if values['dds_profile'] and not any(os.environ.get(name) for name in DDS_VARIABLES):
+        # Fast DDS 3 knows only the second name, Fast DDS 2.6 only the first.
+        actions += [SetEnvironmentVariable(name, values['dds_profile'])
+                    for name in DDS_VARIABLES[:2]]
+    image_topic = values['image_topic']
+    if _typed('use_source', _bool, values):
+        actions.append(_node('source', values, {
+            **_given(SOURCE_PARAMETERS, values), 'image_topic': image_topic},
+            on_exit=_shut_down_after_failure))
+        if values['encoding'] == 'jpeg':
+            image_topic += '/compressed'
+    actions.append(_node('yolo', values, {
+        **_given(YOLO_PARAMETERS, values), 'image_topic': image_topic,
+        'config_file': values['config_file']},
+        on_exit=Shutdown(reason='the YOLO node ended')))
+    if _typed('rviz', _bool, values):
+        actions.append(Node(package='rviz2', executable='rviz2', output='screen',
+                            arguments=['-d', str(SHARE / 'config' / 'rviz' / 'yolo.rviz')]))
+    return actions
+
+
+def _node(executable: str, values: Dict[str, str], parameters: Dict[str, Any],
+          on_exit: Any) -> Node:
+    # With the type said, a text that looks like a number stays a text.
+    typed = {name: ParameterValue(value, value_type=type(value))
+             for name, value in parameters.items()}
+    return Node(package='rdk_yolo_ros', executable=executable, name=executable,
+                namespace=values['namespace'], parameters=[typed], output='screen',
+                arguments=['--ros-args', '--log-level', values['log_level']], on_exit=on_exit)
+
+
+def _given(specs: Dict[str, tuple], values: Dict[str, str]) -> Dict[str, Any]:
+    return {name: _typed(name, spec[0], values) for name, spec in specs.items() if values[name]}
+
+
+def _typed(name: str, type_: Any, values: Dict[str, str]) -> Any:
+    try:
+        return type_(values[name])
+    except ValueError:
+        expected = {_bool: 'true or false', int: 'a whole number'}.get(type_, 'a number')
+        raise RuntimeError(f'argument {name} is {values[name]!r}, expected {expected}') from None
+
+
+def _shut_down_after_failure(event: ProcessExited, context: LaunchContext) -> Optional[Action]:
+    """End everything if the source could not be read; a source that is through ends alone."""
+    return Shutdown(reason='the source node failed') if event.returncode else None

@@ -1,0 +1,236 @@
+"""Predictor: one frame in, its detections out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+import difflib
+import math
+import numbers
+import os
+from time import perf_counter
+from types import TracebackType
+from typing import Any, NamedTuple, Optional, Union
+
+import numpy as np
+
+from rdk_yolo_ros.decode import DecodeOptions, Decoder, make_decoder
+from rdk_yolo_ros.detections import Detections
+from rdk_yolo_ros.frame import Frame
+from rdk_yolo_ros.heads import HeadLayout
+from rdk_yolo_ros.letterbox import Letterbox
+from rdk_yolo_ros.matching import choose_class_names, choose_keypoint_names, match_model
+from rdk_yolo_ros.runtimes import Runtime, open_runtime
+from rdk_yolo_ros.work_config import WorkConfig
+
+_OPTIONS = tuple(field.name for field in fields(DecodeOptions))
+
+
+class Prediction(NamedTuple):
+    """
+    The detections of one frame, and what they took.
+
+    Attributes:
+        detections: in the frame's own pixels.
+        timings: seconds for each step: 'letterbox', 'infer', 'decode'.
+
+    """
+
+    detections: Detections
+    timings: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Decoding:
+    """Options and the decoder made from them: replaced together, so that they always agree."""
+
+    options: DecodeOptions
+    decoder: Decoder
+
+
+class Predictor:
+    """
+    A model, ready for frames; safe to call from `runtime.slots` threads at once.
+
+    Attributes:
+        runtime: what runs the model.
+        layout: the model's heads.
+        class_names: a name for each class.
+        keypoint_names: a name for each key point; empty where the task has none.
+
+    """
+
+    def __init__(self, runtime: Runtime, layout: HeadLayout, options: DecodeOptions,
+                 class_names: Sequence[str], keypoint_names: Sequence[str] = (),
+                 owns_runtime: bool = True) -> None:
+        """Put the parts together; `from_config` is the usual way."""
+        self.runtime = runtime
+        self.layout = layout
+        self.class_names = tuple(class_names)
+        self.keypoint_names = tuple(keypoint_names)
+        self._owns_runtime = owns_runtime
+        self._decoding = _Decoding(options, make_decoder(layout, options))
+        self._letterbox: Optional[Letterbox] = None
+
+    @classmethod
+    def from_config(cls, config: Union[str, os.PathLike[str], WorkConfig],
+                    runtime: Union[str, Runtime, None] = None,
+                    **option_overrides: Any) -> Predictor:
+        """
+        Open the model of a work configuration and check one against the other.
+
+        Args:
+            config: the configuration, or the path of its file.
+            runtime: a runtime's name, instead of the configuration's, or an open Runtime, which
+                stays the caller's to close.
+            option_overrides: fields of DecodeOptions, which go before the configuration; None
+                leaves a field as it is. `classes` takes class names, too.
+
+        Raises:
+            WorkConfigError: the configuration is faulty, or says other things than the model.
+            ModelError: the model cannot be opened, or its outputs are no YOLO heads.
+            RuntimeUnavailableError: the runtime is not there.
+            ValueError: an option is not known or out of its range.
+
+        """
+        if not isinstance(config, WorkConfig):
+            config = WorkConfig.load(config)
+        if isinstance(runtime, Runtime):
+            return cls._from_runtime(config, runtime, False, option_overrides)
+        opened = open_runtime(config.model_file, runtime or config.runtime,
+                              nv12_range=config.nv12_range)
+        try:
+            return cls._from_runtime(config, opened, True, option_overrides)
+        except BaseException:
+            opened.close()
+            raise
+
+    @classmethod
+    def _from_runtime(cls, config: WorkConfig, runtime: Runtime, owns_runtime: bool,
+                      option_overrides: dict[str, Any]) -> Predictor:
+        layout = match_model(config, runtime)
+        names = choose_class_names(config, runtime, layout)
+        options = DecodeOptions(config.score_threshold, config.nms_threshold,
+                                config.nms_top_k, config.max_detections)
+        return cls(runtime, layout, _changed(options, option_overrides, names), names,
+                   choose_keypoint_names(config, runtime, layout), owns_runtime)
+
+    @property
+    def task(self) -> str:
+        """'detect', 'segment' or 'pose'."""
+        return self.layout.task
+
+    @property
+    def options(self) -> DecodeOptions:
+        """The options in force."""
+        return self._decoding.options
+
+    def set_options(self, **changes: Any) -> None:
+        """
+        Change fields of the options; frames that are under way keep the old ones.
+
+        All changes or, where one is faulty, none take effect. None leaves a field as it is; for
+        `classes`, an empty list means all classes.
+
+        Raises:
+            ValueError: an option is not known or out of its range.
+
+        """
+        options = _changed(self.options, changes, self.class_names)
+        self._decoding = _Decoding(options, make_decoder(self.layout, options))
+
+    def __call__(self, frame: Union[Frame, np.ndarray], extras: bool = True) -> Detections:
+        """Return the detections in a frame; see `predict`."""
+        return self.predict(frame, extras).detections
+
+    def predict(self, frame: Union[Frame, np.ndarray], extras: bool = True) -> Prediction:
+        """
+        Find the objects in one frame.
+
+        Args:
+            frame: a Frame, or a BGR image, uint8 (h, w, 3).
+            extras: False leaves masks and key points out.
+
+        Raises:
+            FrameError: the frame is malformed.
+            ModelError: the model failed, or the predictor is closed.
+
+        """
+        if not isinstance(frame, Frame):
+            frame = Frame.from_bgr(frame)
+        decoder = self._decoding.decoder
+        start = perf_counter()
+        letterbox = self._letterbox_for(frame.hw)
+        nv12 = letterbox.apply(frame, color_range=self.runtime.nv12_range)
+        fed = perf_counter()
+        tensors = self.runtime.run(nv12)
+        inferred = perf_counter()
+        detections = decoder(tensors, letterbox, extras=extras)
+        decoded = perf_counter()
+        return Prediction(detections, {'letterbox': fed - start, 'infer': inferred - fed,
+                                       'decode': decoded - inferred})
+
+    def close(self) -> None:
+        """Close the runtime, unless it was passed in open. Calling it again does nothing."""
+        if self._owns_runtime:
+            self.runtime.close()
+
+    def __enter__(self) -> Predictor:
+        """Return the predictor itself."""
+        return self
+
+    def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
+        """Close the predictor."""
+        self.close()
+
+    def _letterbox_for(self, hw: tuple[int, int]) -> Letterbox:
+        letterbox = self._letterbox  # another thread may replace it meanwhile
+        if letterbox is None or letterbox.source_hw != hw:
+            letterbox = self._letterbox = Letterbox.fit(hw, self.runtime.input_hw)
+        return letterbox
+
+
+def _changed(options: DecodeOptions, changes: dict[str, Any],
+             class_names: Sequence[str]) -> DecodeOptions:
+    """Return the options with changes, or raise ValueError."""
+    unknown = [key for key in changes if key not in _OPTIONS]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], _OPTIONS, n=1)
+        advice = f'did you mean {near[0]}?' if near else 'expected ' + ', '.join(_OPTIONS)
+        raise ValueError(f'unknown option {unknown[0]!r}, {advice}')
+    changes = {key: value for key, value in changes.items() if value is not None}
+    if 'classes' in changes:
+        ids = _class_ids(changes.pop('classes'), class_names)
+        options = replace(options, classes=ids or None)
+    for key, value in changes.items():
+        if key == 'class_agnostic':
+            if not isinstance(value, (bool, np.bool_)):
+                raise ValueError(f'{key} is {value!r}, expected true or false')
+        elif not isinstance(value, numbers.Real) or isinstance(value, bool) \
+                or not math.isfinite(value):
+            raise ValueError(f'{key} is {value!r}, expected a finite number')
+        elif isinstance(getattr(options, key), int) and float(value).is_integer():
+            value = int(float(value))  # 300.0 would not do as a limit
+        options = replace(options, **{key: value})
+    return options
+
+
+def _class_ids(classes: Iterable[Union[int, str]],
+               class_names: Sequence[str]) -> tuple[int, ...]:
+    """Return the ids of classes given by name or id."""
+    if isinstance(classes, (str, bytes)) or not isinstance(classes, Iterable):
+        raise ValueError(f'classes is {classes!r}, expected a list of class names or ids')
+    ids: list[int] = []
+    for item in classes:
+        if isinstance(item, str) and item in class_names:
+            ids += [i for i, name in enumerate(class_names) if name == item]
+        elif isinstance(item, (int, np.integer)) and not isinstance(item, bool) \
+                and 0 <= item < len(class_names):
+            ids.append(int(item))
+        else:
+            near = difflib.get_close_matches(str(item), class_names, n=1)
+            advice = f'; did you mean {near[0]}?' if near else ''
+            raise ValueError(f'classes has {item!r}, expected a class name or a number from 0 to '
+                             f'{len(class_names) - 1}{advice}')
+    return tuple(dict.fromkeys(ids))

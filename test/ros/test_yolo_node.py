@@ -1,0 +1,567 @@
+"""The YOLO node on a real graph: what goes in, what comes out, and what it says of itself."""
+
+from array import array
+from functools import partial
+from pathlib import Path
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+
+from builtin_interfaces.msg import Time  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
+from rcl_interfaces.srv import DescribeParameters, SetParameters  # noqa: E402
+import rclpy  # noqa: E402
+from rclpy.context import Context  # noqa: E402
+from rclpy.exceptions import ParameterException  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2  # noqa: E402
+from std_msgs.msg import Header  # noqa: E402
+from vision_msgs.msg import Detection2DArray, LabelInfo  # noqa: E402
+
+from rdk_yolo_ros.decode import DecodeOptions  # noqa: E402
+from rdk_yolo_ros.detections import Detections  # noqa: E402
+from rdk_yolo_ros.errors import WorkConfigError  # noqa: E402
+from rdk_yolo_ros.nodes.parameters import ALIASES, START_PARAMETERS, option_parameters  # noqa: E402
+from rdk_yolo_ros.nodes.yolo import YoloNode  # noqa: E402
+from rdk_yolo_ros.predictor import Prediction, _changed  # noqa: E402
+
+BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+NAMES = ('person', 'ball', 'robot')
+TYPES = {Parameter.Type.STRING: 'string', Parameter.Type.DOUBLE: 'double',
+         Parameter.Type.INTEGER: 'integer', Parameter.Type.STRING_ARRAY: 'string array'}
+
+
+class StandInPredictor:
+    """A Predictor without a model: finds one instance in a frame whose first pixel is not 0."""
+
+    def __init__(self, task='pose', slots=1):
+        self.task = task
+        self.class_names = NAMES
+        self.keypoint_names = ('head', 'foot')
+        self.options = DecodeOptions()
+        self.runtime = SimpleNamespace(name='stand-in', slots=slots, input_hw=(640, 640))
+        self.extras = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.calls = 0
+        self.closed = False
+
+    def predict(self, frame, extras=True):
+        self.calls += 1
+        self.extras.append(extras)
+        assert self.gate.wait(30.0)
+        frame.to_bgr()
+        detections = Detections.empty(self.task, 2)
+        if frame.data[0]:
+            detections = Detections(
+                np.array([[10, 20, 30, 60]], np.float32), np.array([0.5], np.float32),
+                np.array([1], np.int32),
+                keypoints=np.array([[[11, 22, 0.75], [13, 24, 0.25]]], np.float32)
+                if self.task == 'pose' and extras else None,
+                masks=StandInMasks() if self.task == 'segment' and extras else None)
+        return Prediction(detections, {'letterbox': 0.001, 'infer': 0.002, 'decode': 0.003})
+
+    def set_options(self, **changes):
+        self.options = _changed(self.options, changes, self.class_names)
+
+    def close(self):
+        self.closed = True
+
+
+class StandInMasks:
+    """One mask: everything."""
+
+    def __len__(self):
+        return 1
+
+    def to_label_image(self, height, width):
+        return np.ones((height, width), np.uint8)
+
+
+def nv12_image(width=64, height=48, value=7, seq=1):
+    return Image(header=Header(stamp=Time(sec=1000 + seq, nanosec=seq), frame_id=f'camera_{seq}'),
+                 encoding='nv12', height=height, width=width, step=width,
+                 data=array('B', bytes([value]) * (width * height * 3 // 2)))
+
+
+@pytest.fixture
+def predictor():
+    return StandInPredictor()
+
+
+@pytest.fixture
+def start(graph, wait_until):
+    """Start a node; returns it once the publisher sees its subscription."""
+    def _start(predictor, images=None, **parameters):
+        node = graph.add(YoloNode(
+            predictor=predictor, context=graph.context,
+            parameter_overrides=[Parameter(name, value=value)
+                                 for name, value in parameters.items()]))
+        if images is not None:
+            wait_until(lambda: images.get_subscription_count() == 1, what='the subscription')
+        return node
+
+    return _start
+
+
+@pytest.fixture
+def images(graph):
+    return graph.publisher(Image, 'image_raw', 10)
+
+
+@pytest.fixture
+def watch(graph, wait_until):
+    """Record a result topic; returns when the node sees the subscriber."""
+    def _watch(message_type, topic, qos=10):
+        recorder = graph.record(message_type, topic, qos)
+        wait_until(lambda: graph.node.count_publishers(topic) == 1, what=f'a publisher of {topic}')
+        time.sleep(0.3)  # the publisher's own discovery of the subscriber
+        return recorder
+
+    return _watch
+
+
+def test_a_result_carries_its_image_s_header(graph, predictor, start, images, watch):
+    start(predictor, images)
+    results = watch(Detection2DArray, '/yolo/detections')
+    keypoints = watch(PointCloud2, '/yolo/keypoints')
+    message = nv12_image(seq=5)
+    images.publish(message)
+    (result,) = results.wait()
+    assert result.header == message.header
+    (detection,) = result.detections
+    assert detection.results[0].hypothesis.class_id == 'ball'
+    assert detection.results[0].hypothesis.score == 0.5
+    assert (detection.bbox.center.position.x, detection.bbox.center.position.y) == (20.0, 40.0)
+    assert (detection.bbox.size_x, detection.bbox.size_y) == (20.0, 40.0)
+    (cloud,) = keypoints.wait()
+    assert cloud.header == message.header
+    assert np.frombuffer(cloud.data, np.float32).tolist() == [11, 22, 0, 0.75, 13, 24, 0, 0.25]
+
+
+def test_an_empty_result_is_published_too(predictor, start, images, watch):
+    start(predictor, images)
+    results = watch(Detection2DArray, '/yolo/detections')
+    keypoints = watch(PointCloud2, '/yolo/keypoints')
+    message = nv12_image(value=0)
+    images.publish(message)
+    (result,) = results.wait()
+    assert result.detections == []
+    assert result.header == message.header
+    (cloud,) = keypoints.wait()
+    assert (cloud.height, cloud.width, len(cloud.data)) == (0, 2, 0)
+
+
+def test_a_best_effort_subscriber_gets_results_from_a_best_effort_camera(
+        graph, predictor, start, watch):
+    images = graph.publisher(Image, 'image_raw', BEST_EFFORT)
+    start(predictor, images)
+    results = watch(Detection2DArray, '/yolo/detections', BEST_EFFORT)
+    images.publish(nv12_image())
+    results.wait()
+
+
+def test_a_mask_for_a_segmenting_model(start, images, watch):
+    start(StandInPredictor('segment'), images)
+    masks = watch(Image, '/yolo/mask')
+    message = nv12_image()
+    images.publish(message)
+    (mask,) = masks.wait()
+    assert (mask.header, mask.encoding) == (message.header, 'mono8')
+    assert (mask.height, mask.width, mask.step) == (48, 64, 64)
+    assert set(mask.data) == {1}
+
+
+@pytest.mark.parametrize(('task', 'topics'), [
+    ('detect', {'/yolo/detections', '/yolo/label_info'}),
+    ('pose', {'/yolo/detections', '/yolo/label_info', '/yolo/keypoints'}),
+    ('segment', {'/yolo/detections', '/yolo/label_info', '/yolo/mask'})])
+def test_a_task_has_the_topics_it_can_fill(graph, start, task, topics):
+    node = start(StandInPredictor(task))
+    assert {topic for topic, _ in node.get_publisher_names_and_types_by_node('yolo', '/')
+            if topic.startswith('/yolo/')} == topics
+
+
+def test_nothing_is_predicted_while_nobody_listens(predictor, start, images, watch, wait_until):
+    node = start(predictor, images)
+    for seq in range(20):
+        images.publish(nv12_image(seq=seq))
+        time.sleep(0.01)
+    wait_until(lambda: node._statistics.total('unwatched') > 0)
+    assert predictor.calls == 0
+    results = watch(Detection2DArray, '/yolo/detections')
+    images.publish(nv12_image(seq=99))
+    (result,) = results.wait()
+    assert result.header.frame_id == 'camera_99'
+    assert predictor.calls == 1
+
+
+def test_key_points_are_computed_only_for_a_listener(predictor, start, images, watch):
+    start(predictor, images)
+    results = watch(Detection2DArray, '/yolo/detections')
+    images.publish(nv12_image())
+    results.wait()
+    assert predictor.extras == [False]
+    watch(PointCloud2, '/yolo/keypoints')
+    images.publish(nv12_image())
+    results.wait(2)
+    assert predictor.extras == [False, True]
+
+
+def test_a_slow_model_skips_to_the_newest_image(predictor, start, images, watch, wait_until):
+    node = start(predictor, images)
+    results = watch(Detection2DArray, '/yolo/detections')
+
+    def have_received(count):
+        return node._images.received == count
+
+    predictor.gate.clear()
+    images.publish(nv12_image(seq=0))
+    wait_until(lambda: predictor.calls == 1)
+    for seq in range(1, 30):
+        images.publish(nv12_image(seq=seq))
+        wait_until(partial(have_received, seq + 1))
+    predictor.gate.set()
+    assert [r.header.frame_id for r in results.wait(2)] == ['camera_0', 'camera_29']
+    assert node._statistics.total('dropped') == 28
+
+
+def test_whoever_comes_late_gets_the_label_info(predictor, start, watch):
+    start(predictor)
+    time.sleep(0.5)
+    (info,) = watch(LabelInfo, '/yolo/label_info', LATCHED).wait()
+    assert [(c.class_id, c.class_name) for c in info.class_map] == list(enumerate(NAMES))
+    assert info.threshold == pytest.approx(0.25)
+
+
+def test_class_ids_are_numbers_when_wanted(predictor, start, images, watch):
+    start(predictor, images, class_id_format='index')
+    results = watch(Detection2DArray, '/yolo/detections')
+    images.publish(nv12_image())
+    assert results.wait()[0].detections[0].results[0].hypothesis.class_id == '1'
+
+
+def test_compressed_images(graph, predictor, start, watch):
+    import cv2
+    images = graph.publisher(CompressedImage, 'image_raw/compressed', BEST_EFFORT)
+    start(predictor, images, image_transport='compressed')
+    results = watch(Detection2DArray, '/yolo/detections')
+    _, jpeg = cv2.imencode('.jpg', np.full((48, 64, 3), 200, np.uint8))
+    message = CompressedImage(header=nv12_image().header, format='jpeg',
+                              data=array('B', jpeg.tobytes()))
+    images.publish(message)
+    (result,) = results.wait()
+    assert result.header == message.header
+
+
+@pytest.mark.parametrize('publisher_first', [True, False])
+def test_auto_transport_follows_the_publisher_s_type(
+        graph, predictor, start, watch, wait_until, publisher_first):
+    import cv2
+    other = Context()  # one participant cannot have two types on a topic
+    rclpy.init(context=other)
+    camera = rclpy.node.Node('camera', context=other)
+    try:
+        if publisher_first:
+            images = camera.create_publisher(CompressedImage, 'image', BEST_EFFORT)
+            wait_until(lambda: graph.node.count_publishers('/image') == 1)
+            node = start(predictor, image_topic='image')
+        else:
+            node = start(predictor, image_topic='image')
+            assert node._images.transport == 'raw'
+            images = camera.create_publisher(CompressedImage, 'image', BEST_EFFORT)
+        results = watch(Detection2DArray, '/yolo/detections')
+        wait_until(lambda: node._images.transport == 'compressed')
+        wait_until(lambda: images.get_subscription_count() == 1)
+        _, jpeg = cv2.imencode('.jpg', np.full((48, 64, 3), 200, np.uint8))
+        images.publish(CompressedImage(format='jpeg', data=array('B', jpeg.tobytes())))
+        results.wait()
+    finally:
+        camera.destroy_node()
+        other.try_shutdown()
+
+
+def test_the_topic_can_be_remapped_and_sits_in_the_namespace(graph, predictor):
+    node = graph.add(YoloNode(
+        'eyes', predictor=predictor, context=graph.context, namespace='/robot',
+        cli_args=['--ros-args', '-r', 'image_raw:=camera/front']))
+    assert node._images.topic_name == '/robot/camera/front'
+    assert node._results._detections.topic_name == '/robot/eyes/detections'
+
+
+# Bad images
+
+
+def bad_images():
+    truncated = nv12_image()
+    truncated.data = truncated.data[:100]
+    unknown = nv12_image()
+    unknown.encoding = 'bayer_rggb12'
+    empty = Image(encoding='nv12')
+    step = nv12_image()
+    step.step = 3
+    return [truncated, unknown, empty, step]
+
+
+def random_image(rng):
+    encodings = ['nv12', 'bgr8', 'rgb8', 'mono8', 'yuv422', '16UC1', '', 'jpeg', 'é' * 20]
+    return Image(
+        encoding=encodings[rng.integers(len(encodings))],
+        height=int(rng.choice([0, 1, 3, 480, 2**31, 2**32 - 1])),
+        width=int(rng.choice([0, 1, 3, 640, 2**31, 2**32 - 1])),
+        step=int(rng.choice([0, 1, 640, 2**32 - 1])),
+        is_bigendian=int(rng.integers(2)),
+        data=array('B', rng.bytes(int(rng.integers(0, 5000)))))
+
+
+def test_bad_images_are_counted_and_named_and_the_next_good_one_is_processed(
+        graph, predictor, start, images, watch, wait_until):
+    node = start(predictor, images)
+    lines = []
+    node._complaints._log = lines.append
+    results = watch(Detection2DArray, '/yolo/detections')
+    rng = np.random.default_rng(7)
+    bad = bad_images() + [random_image(rng) for _ in range(20)]
+
+    def at_least(count):
+        return count <= node._statistics.total('failed') + node._statistics.total('published')
+
+    begin = time.monotonic()
+    for seq, message in enumerate(bad, 1):
+        images.publish(message)
+        wait_until(partial(at_least, 2 * seq - 1), what='the bad image')
+        images.publish(nv12_image(seq=seq))
+        results.wait(seq, where=lambda r: r.header.frame_id.startswith('camera_'))
+    elapsed = time.monotonic() - begin
+    assert node._statistics.total('failed') == sum(node._complaints.counts().values())
+    assert node._statistics.total('failed') >= 20
+    named = ' '.join(lines)
+    assert '/image_raw' in named
+    assert 'bayer_rggb12' in named
+    for reason in node._complaints.counts():
+        like_it = [line for line in lines if line.startswith(reason[:60].split('#')[0])]
+        assert like_it or reason == 'other'
+    assert len(lines) <= len(node._complaints.counts()) * (1 + elapsed)
+
+
+def test_a_failing_model_is_named_and_the_next_image_is_processed(
+        predictor, start, images, watch, wait_until):
+    node = start(predictor, images)
+    lines = []
+    node._complaints._log = lines.append
+    results = watch(Detection2DArray, '/yolo/detections')
+    predict, predictor.predict = predictor.predict, lambda *a, **k: 1 // 0
+    images.publish(nv12_image(seq=1))
+    wait_until(lambda: lines)
+    assert 'ZeroDivisionError' in lines[0]
+    predictor.predict = predict
+    images.publish(nv12_image(seq=2))
+    results.wait(where=lambda r: r.header.frame_id == 'camera_2')
+
+
+# Parameters
+
+
+def set_parameters(graph, **values):
+    request = SetParameters.Request(parameters=[
+        Parameter(name, value=value).to_parameter_msg() for name, value in values.items()])
+    return graph.call(SetParameters, '/yolo/set_parameters', request).results
+
+
+def test_thresholds_and_classes_change_while_the_node_runs(graph, predictor, start, watch):
+    node = start(predictor)
+    infos = watch(LabelInfo, '/yolo/label_info', LATCHED)
+    infos.wait()
+    results = set_parameters(graph, score_threshold=0.5, nms_threshold=0.25, max_detections=7,
+                             nms_top_k=9, classes=['robot', 'person'])
+    assert all(result.successful for result in results), results
+    assert predictor.options == DecodeOptions(0.5, 0.25, 9, 7, classes=(2, 0))
+    assert node.get_parameter('score_threshold').value == 0.5
+    assert infos.wait(2)[1].threshold == pytest.approx(0.5)
+    assert set_parameters(graph, classes=[1])[0].successful
+    assert predictor.options.classes == (1,)
+    assert set_parameters(graph, classes=['2', ' ball '])[0].successful
+    assert predictor.options.classes == (2, 1)
+    assert set_parameters(graph, classes='person,ball')[0].successful
+    assert predictor.options.classes == (0, 1)
+    assert set_parameters(graph, classes=[''])[0].successful
+    assert predictor.options.classes is None
+
+
+@pytest.mark.parametrize(('name', 'value', 'reason'), [
+    ('score_threshold', 1.5, 'score_threshold'),
+    ('score_threshold', float('nan'), 'score_threshold'),
+    ('score_threshold', 'high', 'DOUBLE'),
+    ('max_detections', 0, 'max_detections'),
+    ('classes', ['persn'], 'person'),
+    ('classes', [17], '17'),
+    ('classes', True, 'array of class names'),
+    ('classes', 0.5, 'array of class names'),
+    ('config_file', 'other.json', 'read-only'),
+    ('runtime', 'onnx', 'read-only')])
+def test_a_refused_parameter_says_why_and_changes_nothing(
+        graph, predictor, start, name, value, reason):
+    node = start(predictor)
+    before = node.get_parameter(name).value
+    (result,) = set_parameters(graph, **{name: value})
+    assert not result.successful
+    assert reason in result.reason
+    assert predictor.options == DecodeOptions()
+    assert node.get_parameter(name).value == before
+
+
+def test_the_parameters_show_what_is_in_force(start, predictor):
+    predictor.options = DecodeOptions(score_threshold=0.4, nms_top_k=123)
+    node = start(predictor, nms_threshold=0.5, classes=['ball'])
+    assert node.get_parameter('score_threshold').value == 0.4
+    assert node.get_parameter('nms_top_k').value == 123
+    assert predictor.options.nms_threshold == 0.5
+    assert predictor.options.classes == (1,)
+
+
+def test_every_parameter_describes_itself(graph, predictor, start):
+    node = start(predictor)
+    names = [name for name in node._parameters if name not in ('use_sim_time',)
+             and not name.startswith('start_type_description')]
+    response = graph.call(DescribeParameters, '/yolo/describe_parameters',
+                          DescribeParameters.Request(names=names))
+    assert all(descriptor.description for descriptor in response.descriptors), names
+    by_name = {descriptor.name: descriptor for descriptor in response.descriptors}
+    assert by_name['score_threshold'].floating_point_range[0].to_value == 1.0
+    assert by_name['max_detections'].integer_range[0].from_value == 1
+    assert 'compressed' in by_name['image_transport'].additional_constraints
+
+
+@pytest.mark.parametrize(('name', 'value'), [
+    ('image_transport', 'theora'), ('class_id_format', 'number'), ('score_threshold', 2.0),
+    ('slots', -1), ('image_color_range', 'wide'), ('score_threshold', 'high')])
+def test_a_wrong_parameter_at_the_start_is_an_error_that_names_it(
+        graph, predictor, name, value):
+    with pytest.raises(ParameterException, match=name):
+        YoloNode(predictor=predictor, context=graph.context,
+                 parameter_overrides=[Parameter(name, value=value)])
+
+
+def test_a_wrong_class_at_the_start_is_an_error_that_names_it(graph, predictor):
+    with pytest.raises(ParameterException, match='persn'):
+        YoloNode(predictor=predictor, context=graph.context,
+                 parameter_overrides=[Parameter('classes', value=['persn'])])
+
+
+def test_without_a_configuration_the_error_says_how_to_give_one(graph):
+    with pytest.raises(WorkConfigError, match='config_file:=PATH'):
+        YoloNode(context=graph.context)
+
+
+def test_dnn_node_example_s_names_are_understood_or_said_to_have_no_effect(
+        graph, predictor, capfd):
+    node = graph.add(YoloNode(
+        predictor=predictor, context=graph.context,
+        parameter_overrides=[Parameter(name, value=value) for name, value in (
+            ('ros_img_topic_name', '/image'), ('feed_type', 1), ('is_shared_mem_sub', 1),
+            ('dump_render_img', 0), ('msg_pub_topic_name', 'hobot_dnn_detection'))]))
+    assert node._images.topic_name == '/image'
+    log = capfd.readouterr().err
+    assert 'is_shared_mem_sub has no effect' in log
+    assert 'msg_pub_topic_name has no effect' in log
+    assert 'feed_type' not in log
+    assert 'dump_render_img' not in log
+    assert not node.has_parameter('image_width')
+
+
+def test_the_documentation_lists_the_parameters_as_they_are_declared(graph, predictor, start):
+    node = start(predictor)
+    page = Path(__file__).resolve().parents[2] / 'docs' / 'yolo_node.md'
+    text = page.read_text(encoding='utf-8')
+    rows = {}
+    for line in text.split('## Parameters')[1].split('###')[0].splitlines():
+        cells = [cell.strip() for cell in line.strip('|').split('|')]
+        if line.startswith('| `'):
+            rows[cells[0].split('`')[1]] = (cells[0].endswith('*'), *cells[1:4])
+    specs = {spec.name: spec for spec in
+             (*START_PARAMETERS, *option_parameters(DecodeOptions()))}
+    assert set(rows) == set(specs)
+    for name, (changeable, kind, default, limits) in rows.items():
+        descriptor, value = node.describe_parameter(name), node.get_parameter(name).value
+        assert changeable is not descriptor.read_only, name
+        assert kind == TYPES[node.get_parameter(name).type_], name
+        if default.startswith('`'):
+            assert default.strip('`') == str(value), name
+        else:
+            assert name == 'config_file' or hasattr(predictor.options, name), name
+        ranges = [*descriptor.integer_range, *descriptor.floating_point_range]
+        if ranges:
+            assert limits == f'{ranges[0].from_value} to {ranges[0].to_value}', name
+        else:
+            choices = specs[name].choices
+            assert limits == ', '.join(f'`{choice}`' for choice in choices), name
+    for alias in ALIASES:
+        assert f'`{alias}`' in text
+
+
+# Diagnostics
+
+
+def test_diagnostics_tell_rates_drops_and_latencies(predictor, start, images, watch, wait_until):
+    node = start(predictor, images)
+    watch(Detection2DArray, '/yolo/detections')
+    statuses = watch(DiagnosticArray, '/diagnostics')
+    stop = time.monotonic() + 2.5
+    while time.monotonic() < stop:
+        message = nv12_image()
+        message.header.stamp = node.get_clock().now().to_msg()
+        images.publish(message)
+        time.sleep(0.02)
+    (status,) = statuses.messages[-1].status
+    assert status.name == 'yolo: inference'
+    assert status.level == DiagnosticStatus.OK
+    values = {pair.key: pair.value for pair in status.values}
+    assert float(values['input rate (Hz)']) > 10
+    assert float(values['result rate (Hz)']) > 10
+    for stage in ('wait', 'letterbox', 'infer', 'decode', 'publish', 'stamp to result'):
+        assert float(values[f'{stage} p50 (ms)']) <= float(values[f'{stage} p95 (ms)'])
+    assert values['runtime'] == 'stand-in'
+    assert values['dropped: failed'] == '0'
+    truncated = bad_images()[0]
+    images.publish(truncated)
+    bad = statuses.wait(where=lambda m: m.status[0].level == DiagnosticStatus.WARN)[0].status[0]
+    assert any(pair.key.startswith('failed: /image_raw') for pair in bad.values)
+
+
+def test_diagnostics_say_that_no_images_come(predictor, start, watch):
+    start(predictor)
+    statuses = watch(DiagnosticArray, '/diagnostics')
+    (first,) = statuses.wait()
+    assert first.status[0].level == DiagnosticStatus.WARN
+    assert 'no images on /image_raw: no publisher' in first.status[0].message
+
+
+# Ending
+
+
+def test_destroying_a_busy_node_ends_its_threads(graph, predictor, images, watch, wait_until):
+    node = YoloNode(predictor=predictor, context=graph.context)
+    predictor.gate.clear()
+    node._pipeline.submit(SimpleNamespace(message=nv12_image(), at=0.0))
+    wait_until(lambda: predictor.calls == 1)
+    threading.Timer(0.2, predictor.gate.set).start()
+    assert node.destroy_node() is True
+    assert not predictor.closed
+
+
+def test_destroying_a_node_with_a_hung_model_takes_a_second(graph, predictor, wait_until):
+    node = YoloNode(predictor=predictor, context=graph.context)
+    predictor.gate.clear()
+    node._pipeline.submit(SimpleNamespace(message=nv12_image(), at=0.0))
+    wait_until(lambda: predictor.calls == 1)
+    begin = time.monotonic()
+    assert node.destroy_node() is False
+    assert time.monotonic() - begin < 2.0
+    predictor.gate.set()
