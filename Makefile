@@ -1,7 +1,7 @@
 # `make demo` and `make test` are all that a newcomer needs; `make help` lists the rest.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help ros-env build demo test floor lint bench eval-demo train-demo clean
+.PHONY: help ros-env build demo test floor parity lint bench eval-demo train-demo clean
 
 ENTER := source .ros_env/setup.bash
 # Seen by dev/demo/run.py: TASK=detect|segment|pose SOURCE=path FRAMES=300
@@ -25,6 +25,9 @@ test: build  ## the whole test suite
 
 floor: ros-env  ## the ROS-free tests on the oldest libraries that must work
 	@dev/checks/floor.sh
+
+parity: ros-env  ## our decoding against Ultralytics' own (installs torch)
+	@dev/checks/parity.sh
 
 lint: ros-env  ## ruff, mypy (also against Humble's rclpy), Python 3.10
 	@dev/checks/lint.sh

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Optional, Sequence
+from collections.abc import Sequence
+from typing import Optional
 
 import cv2
 import numpy as np
 
-from rdk_yolo_ros.detections import Detections
+from rdk_yolo_ros.detections import Detections, InstanceMasks
 
 # COCO's key points (COCO keypoints 2017): 0 nose, 1-2 eyes, 3-4 ears, 5-6 shoulders, 7-8 elbows,
 # 9-10 wrists, 11-12 hips, 13-14 knees, 15-16 ankles; the odd ones are the person's left.
@@ -51,7 +52,7 @@ def draw(bgr: np.ndarray, detections: Detections, class_names: Optional[Sequence
     colours = [class_colour(class_id) for class_id in detections.class_ids]
     width = line_width(picture)
     if detections.masks is not None:
-        _draw_masks(picture, detections, colours, width)
+        _draw_masks(picture, detections.masks, colours, width)
     if detections.keypoints is not None:
         limbs = _limbs(skeleton, detections.keypoints.shape[1])
         for points in detections.keypoints[::-1]:
@@ -82,10 +83,10 @@ def line_width(picture: np.ndarray) -> int:
     return max(1, round(min(picture.shape[:2]) / 300))
 
 
-def _draw_masks(picture: np.ndarray, detections: Detections,
+def _draw_masks(picture: np.ndarray, masks: InstanceMasks,
                 colours: list[tuple[int, int, int]], width: int) -> None:
     """Tint each instance's pixels with its class colour, and trace its outline."""
-    labels = detections.masks.to_label_image(*picture.shape[:2])
+    labels = masks.to_label_image(*picture.shape[:2])
     if not labels.any():
         return
     palette = np.array([(0, 0, 0), *colours], np.uint8)

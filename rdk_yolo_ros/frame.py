@@ -52,8 +52,8 @@ class Frame:
     """
     An image in its own encoding; the pixels are a view on the caller's memory, never a copy.
 
-    Images whose chroma is shared by neighbours are cut to the part that shares it evenly: an odd
-    last column of NV12, NV21, UYVY and YUYV and an odd last row of NV12 and NV21 are left out.
+    An odd last column of NV12, NV21, UYVY and YUYV and an odd last row of NV12 and NV21 are left
+    out: they have chroma of their own, which even planes cannot hold.
 
     Attributes:
         encoding: 'nv12', 'nv21', 'uyvy', 'yuyv', 'bgr8', 'rgb8', 'mono8' or 'jpeg'; the
@@ -177,10 +177,12 @@ class Frame:
             FrameError: the JPEG cannot be decoded.
 
         """
-        if self._planes is None:
+        planes = self._planes
+        if planes is None:
             # Two threads that get here at once both decode, and either result is right.
-            self._set(_planes=(_decode('JPEG', self.data, self.hw),))
-        return self._planes
+            planes = (_decode('JPEG', self.data, self.hw),)
+            self._set(_planes=planes)
+        return planes
 
     def to_bgr(self) -> np.ndarray:
         """
@@ -192,7 +194,7 @@ class Frame:
         """
         planes = self.planes
         if self.encoding == 'nv12':
-            return colour.planes_to_bgr(*planes, self.color_range)
+            return colour.planes_to_bgr(planes[0], planes[1], self.color_range)
         if self.encoding == 'nv21':
             # Exchanging U with V exchanges nothing in the formulas but their places.
             return colour.planes_to_bgr(planes[0], np.ascontiguousarray(planes[1][..., ::-1]),
@@ -244,6 +246,7 @@ class Frame:
 
     def _write_planes(self, planes: tuple[np.ndarray, ...], y: np.ndarray, uv: np.ndarray,
                       color_range: str) -> None:
+        """Resize `planes`, this frame's or a part of them, into those of an NV12 image."""
         if self.encoding in ('bgr8', 'rgb8', 'jpeg'):
             colour.bgr_to_planes(planes[0], y, uv, color_range, rgb=self.encoding == 'rgb8')
             return
@@ -292,22 +295,22 @@ class Frame:
                         f'picture, {height * 2 // 3}')
             raise FrameError(f'{what} with step {step} has {self.data.size} bytes, expected at '
                              f'least {needed}: {hint}')
-        hw = (height, width)
         if encoding not in _WITHOUT_RANGE:
-            hw = (height - height % 2, width - width % 2) if semi_planar \
-                else (height, width - width % 2)
-        if not hw[0] or not hw[1]:
-            raise FrameError(f'{what} is too small for its chroma; expected at least 2x2')
-        self._set(step=step, hw=hw)
+            width -= width % 2
         if semi_planar:
-            self._set(_planes=(self._view(hw, 0, (step, 1)),
-                               self._view((hw[0] // 2, hw[1] // 2, 2), height * step,
-                                          (step, 2, 1))))
+            height -= height % 2
+        if not height or not width:
+            raise FrameError(f'{what} is too small for its chroma; expected at least 2x2')
+        planes: tuple[np.ndarray, ...]
+        if semi_planar:
+            planes = (self._view((height, width), 0, (step, 1)),
+                      self._view((height // 2, width // 2, 2), self.height * step, (step, 2, 1)))
         elif encoding == 'mono8':
-            self._set(_planes=(self._view(hw, 0, (step, 1)),))
+            planes = (self._view((height, width), 0, (step, 1)),)
         else:
             channels = _BYTES_PER_PIXEL[encoding]
-            self._set(_planes=(self._view((*hw, channels), 0, (step, channels, 1)),))
+            planes = (self._view((height, width, channels), 0, (step, channels, 1)),)
+        self._set(step=step, hw=(height, width), _planes=planes)
 
     def _view(self, shape: tuple[int, ...], offset: int,
               strides: tuple[int, ...]) -> np.ndarray:
@@ -329,7 +332,7 @@ def _bytes_view(data: Any) -> np.ndarray:
     try:
         view = memoryview(data)
         if not view.c_contiguous:
-            view = memoryview(np.ascontiguousarray(data))
+            view = memoryview(view.tobytes())
     except TypeError as error:
         raise FrameError(f'image data are {_described(data)}, expected a buffer of '
                          'bytes') from error
@@ -338,11 +341,10 @@ def _bytes_view(data: Any) -> np.ndarray:
 
 def _rows_view(array: np.ndarray) -> tuple[np.ndarray, int]:
     """Return the bytes of a picture's rows, padding included, as uint8 (n,), and the step."""
-    row = int(np.prod(array.shape[1:]))
-    adjacent = array[:1].flags.c_contiguous and array.strides[0] >= row
-    if not array.size or array.flags.c_contiguous or not adjacent:
-        return np.ascontiguousarray(array).reshape(-1), row
     step = array.strides[0]
+    row = array[0].size if len(array) else 0
+    if not row or array.flags.c_contiguous or step < row or not array[0].flags.c_contiguous:
+        return np.ascontiguousarray(array).reshape(-1), row
     return np.lib.stride_tricks.as_strided(array, ((len(array) - 1) * step + row,), (1,),
                                            writeable=False), step
 

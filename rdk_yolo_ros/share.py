@@ -31,8 +31,8 @@ def find_file(value: str, base_dir: Optional[Path] = None) -> Path:
     Return the absolute path of the existing file that `value` means.
 
     An absolute path is taken as it is. A relative one is looked up in `base_dir` (the folder of
-    the file that names it), in that folder's parent, in `share_folders()`, and in the current
-    directory.
+    the file that names it), in that folder's parent, in the current directory, and in
+    `share_folders()`.
 
     Raises:
         FileNotFoundError: saying where it was looked for, as the end of a sentence.
@@ -58,8 +58,7 @@ def find_file(value: str, base_dir: Optional[Path] = None) -> Path:
 
 
 def _places(base_dir: Optional[Path]) -> Iterator[Path]:
-    places = [Path.cwd()]
-    places[:0] = share_folders()
+    places = [Path.cwd(), *share_folders()]
     if base_dir is not None:
         # The vendor's files say config/coco.list and themselves live in config/.
         places[:0] = [base_dir, base_dir.parent]

@@ -4,7 +4,7 @@ The demo: source and YOLO node as processes on DDS, watched by a third, this one
 Everything is set by environment variables: TASK (detect, segment or pose), SOURCE (synthetic, or
 the path of a video, pictures, or a bag), FRAMES (results after which to end), and WIDTH, HEIGHT,
 RATE of the images. It ends with code 0 after FRAMES results or Ctrl-C, 1 when something fails, 2
-when a setting is wrong; the results are in demo_out/.
+when a setting is wrong; the results are in demo_out/, or in OUT.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import time
 from typing import Any, Dict, List, Mapping, Optional
 
 ROOT = Path(__file__).resolve().parents[2]
-OUT = ROOT / 'demo_out'
+OUT = Path(os.environ.get('OUT') or ROOT / 'demo_out')
 sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 from processes import Child, end, lock_domain, loopback_environment  # noqa: E402
@@ -185,7 +185,7 @@ def write_results(settings: Settings, watcher: Any) -> None:
 
     from rdk_yolo_ros.drawing import draw
     from rdk_yolo_ros.frame import Frame
-    OUT.mkdir(exist_ok=True)
+    OUT.mkdir(parents=True, exist_ok=True)
     summary = {
         'task': settings.task, 'frames_in': watcher.frames_in, 'frames_out': watcher.frames_out,
         'detections': watcher.detections, 'keypoints': watcher.keypoints,
@@ -202,7 +202,7 @@ def write_results(settings: Settings, watcher: Any) -> None:
         return
     bgr = Frame.from_image(watcher.best['image']).to_bgr()
     cv2.imwrite(str(picture), draw(bgr, watcher.best_detections(), watcher.names))
-    print(f'{picture.relative_to(ROOT)}: the image that shows the most')
+    print(f'{os.path.relpath(picture)}: the image that shows the most')
 
 
 def _indented(child: Child) -> str:

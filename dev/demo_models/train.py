@@ -190,7 +190,8 @@ class Trainer:
         saved, checked, logged = self.spent, self.spent, time.time()
         sums: dict[str, float] = {}
         steps_since, images_since = 0, 0
-        signal.signal(signal.SIGTERM, self._stop if self.rank == 0 else signal.SIG_IGN)
+        # Ignoring the signal outright would be inherited by the renderers, and not end them.
+        signal.signal(signal.SIGTERM, self._stop)
         while not self._last:
             started = time.time()
             if self.stage() != current:

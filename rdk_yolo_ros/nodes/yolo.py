@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 import sys
 import time
+import traceback
 from typing import Any, NamedTuple, Optional, Union
 
 from rcl_interfaces.msg import SetParametersResult
@@ -200,12 +201,13 @@ class YoloNode(Node):
         if not self.context.ok():
             return  # a signal ended the context while a result was on its way
         self._statistics.count('failed')
-        topic = self._images.topic_name
-        if isinstance(error, FrameError):
-            self._complaints.report(f'{topic}: an image was left out: {error}')
-        else:
-            self._complaints.report(
-                f'{topic}: an image was left out: {type(error).__name__}: {error}')
+        text = ' '.join(str(error).split())
+        if not isinstance(error, FrameError):
+            text = f'{type(error).__name__}: {text}'
+        if not isinstance(error, RdkYoloError):
+            self.get_logger().debug(''.join(traceback.format_exception(
+                type(error), error, error.__traceback__)))
+        self._complaints.report(f'{self._images.topic_name}: an image was left out: {text}')
 
 
 def _open_predictor(config_file: str, runtime: str) -> Predictor:

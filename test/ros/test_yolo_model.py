@@ -41,9 +41,9 @@ def test_the_topics_carry_what_the_predictor_finds(graph, wait_until, task):
     node = graph.add(YoloNode(context=graph.context, parameter_overrides=[
         Parameter('config_file', value=str(config)),
         Parameter('score_threshold', value=THRESHOLD)]))
-    for name in topics:
-        wait_until(lambda: node.count_subscribers(f'/yolo/{name}') == 1)
-    wait_until(node._results.needs_extras if task != 'detect' else node._results.is_watched)
+    wait_until(lambda: node._results._detections.get_subscription_count() == 1)
+    if task != 'detect':
+        wait_until(node._results.needs_extras)
     wait_until(lambda: images.get_subscription_count() == 1)
     header = Header(stamp=Time(sec=3, nanosec=4), frame_id='camera')
     images.publish(Image(header=header, encoding='nv12', height=HEIGHT, width=WIDTH, step=WIDTH,

@@ -55,7 +55,9 @@ def test_a_signal_ends_it_with_0_within_two_seconds(graph, yolo, wait_until, num
     begin = time.monotonic()
     process.signal(number)
     assert process.wait() == 0, process.output
-    assert time.monotonic() - begin < 2.0
+    # Two seconds on a machine that has a core to spare for it.
+    crowding = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    assert time.monotonic() - begin < 2.0 * crowding
     assert 'Traceback' not in process.output
 
 

@@ -29,7 +29,7 @@ def formula_rgb(yuv, color_range):
 
 
 def blocks(colours):
-    """Return an image of 2x2 blocks, one a colour, uint8 (2, 2*n, 3): nothing for chroma to mix."""
+    """Return an image of 2x2 blocks, one a colour, uint8 (2, 2*n, 3): chroma mixes nothing."""
     return np.repeat(np.repeat(np.asarray(colours, np.uint8)[None], 2, 0), 2, 1)
 
 
@@ -52,7 +52,8 @@ def test_bgr_to_nv12_follows_the_formula(color_range):
     assert np.abs(samples(nv12) - expected).max() <= (1.0 if color_range == 'full' else 1.25)
 
 
-@pytest.mark.parametrize('color_range, black, white', [('full', 0, 255), ('limited', 16, 235)])
+@pytest.mark.parametrize(('color_range', 'black', 'white'),
+                         [('full', 0, 255), ('limited', 16, 235)])
 def test_black_and_white_land_on_the_ends_of_the_range(color_range, black, white):
     """The mistake that this module is there to prevent is blacks at 16 in a full-range model."""
     nv12 = colour.bgr_to_nv12(blocks([(0, 0, 0), (255, 255, 255)]), color_range)
@@ -100,10 +101,11 @@ def test_chroma_is_the_mean_of_its_four_pixels():
     bgr[0, 0] = (200, 40, 80)
     nv12 = colour.bgr_to_nv12(bgr, 'full')
     u, v = formula_yuv(np.array([80, 40, 200]) / 4, 'full')[1:]
-    assert abs(nv12[2, 0] - u) <= 1.0 and abs(nv12[2, 1] - v) <= 1.0
+    assert abs(nv12[2, 0] - u) <= 1.0
+    assert abs(nv12[2, 1] - v) <= 1.0
 
 
-@pytest.mark.parametrize('source, target', [('full', 'limited'), ('limited', 'full')])
+@pytest.mark.parametrize(('source', 'target'), [('full', 'limited'), ('limited', 'full')])
 def test_range_conversion_is_the_rounded_formula(source, target):
     """Half a level at most, all 256 levels of Y and of chroma."""
     levels = np.arange(256)
@@ -121,7 +123,8 @@ def test_range_conversion_there_and_back_loses_a_level_at_most():
     """Limited range has fewer levels than full; the way back cannot restore them all."""
     nv12 = np.random.default_rng(3).integers(0, 256, (90, 64), np.uint8)
     there = colour.convert_range(nv12, 'full', 'limited')
-    assert there[:60].min() >= 16 and there[:60].max() <= 235
+    assert there[:60].min() >= 16
+    assert there[:60].max() <= 235
     back = colour.convert_range(there, 'limited', 'full')
     assert np.abs(back.astype(int) - nv12).max() <= 1
 
@@ -157,7 +160,7 @@ def test_grey_luma_reads_back_as_the_grey_it_was(color_range):
     assert np.abs(colour.nv12_to_rgb(nv12, color_range).astype(int) - 114).max() <= 1
 
 
-@pytest.mark.parametrize('out_hw, in_hw', [((4, 6), (12, 18)), ((4, 6), (20, 18)),
+@pytest.mark.parametrize(('out_hw', 'in_hw'), [((4, 6), (12, 18)), ((4, 6), (20, 18)),
                                            ((4, 6), (8, 12)), ((10, 6), (7, 30)),
                                            ((36, 64), (36, 64)), ((5, 7), (10, 21))])
 @pytest.mark.parametrize('channels', [(), (2,), (3,)])

@@ -72,7 +72,8 @@ def test_a_turned_box_is_drawn_clockwise_about_its_centre():
     assert not changed(quarter)[240, 210]
     eighth = changed(draw(GREY, detections([(200, 238, 400, 242)],
                                            angles=np.array([np.pi / 4], np.float32))))
-    assert eighth[305:312, 360:380].any() and not eighth[170:176, 360:380].any()
+    assert eighth[305:312, 360:380].any()
+    assert not eighth[170:176, 360:380].any()
 
 
 def test_classes_have_colours_that_stay_and_differ():
@@ -103,7 +104,7 @@ def test_the_name_of_the_class_is_on_the_label():
     assert label_width(None) == label_width([]) == label_width(['人']) == label_width(['0'])
 
 
-@pytest.mark.parametrize('height, width', [(480, 640), (1080, 1920), (2160, 3840)])
+@pytest.mark.parametrize(('height', 'width'), [(480, 640), (1080, 1920), (2160, 3840)])
 def test_lines_grow_with_the_picture(height, width):
     """A 4K picture shown on a smaller screen still shows them."""
     base = np.full((height, width, 3), 90, np.uint8)
@@ -132,7 +133,8 @@ def test_key_points_are_joined_by_the_skeleton():
         x, y = np.rint(points[0, [start, end], :2].mean(axis=0)).astype(int)
         assert joined[y, x], (start, end)
     for x, y, _ in points[0].astype(int):
-        assert joined[y, x] and single[y, x]
+        assert joined[y, x]
+        assert single[y, x]
     assert single.sum() < joined.sum()
 
 
@@ -144,7 +146,8 @@ def test_the_skeleton_of_coco_is_left_out_for_other_key_points():
     np.testing.assert_array_equal(
         alone, draw(GREY, detections(box, keypoints=points), skeleton=None))
     own = draw(GREY, detections(box, keypoints=points), skeleton=[(0, 1), (3, 16)])
-    assert changed(own)[150, 220] and not changed(alone)[150, 220]
+    assert changed(own)[150, 220]
+    assert not changed(alone)[150, 220]
 
 
 def test_left_and_right_limbs_have_different_colours():
@@ -184,7 +187,9 @@ def test_masks_tint_their_own_pixels_only():
         np.testing.assert_allclose(inside, 90 * 0.55 + np.array(class_colour(class_id)) * 0.45,
                                    atol=1)
     inside = changed(picture)[210:390, 110:290]
-    assert not inside[:8].any() and not inside[:, -8:].any() and inside[20:160, 20:160].all()
+    assert not inside[:8].any()
+    assert not inside[:, -8:].any()
+    assert inside[20:160, 20:160].all()
 
 
 @pytest.mark.parametrize('box', [(-1e9, -1e9, 1e9, 1e9), (700, 500, 900, 600), (5, 5, 5, 5),

@@ -16,12 +16,12 @@ CHANNELS = {'bgr8': 3, 'rgb8': 3, 'mono8': 1, 'uyvy': 2, 'yuyv': 2}
 
 def image(encoding, height, width, data, step):
     """Return what a sensor_msgs/Image looks like to Python: data as rclpy gives it."""
-    return SimpleNamespace(encoding=encoding, height=height, width=width, is_bigendian=0, step=step,
-                           data=array('B', bytes(data)))
+    return SimpleNamespace(encoding=encoding, height=height, width=width, is_bigendian=0,
+                           step=step, data=array('B', bytes(data)))
 
 
 def picture(height=24, width=40):
-    """Return a smooth colour picture, BGR: chroma at half the size keeps all of it but a little."""
+    """Return a smooth colour picture, BGR: chroma at half the size keeps nearly all of it."""
     y, x = np.mgrid[:height, :width]
     return np.dstack((40 + 150 * x / width, 200 - 120 * y / height,
                       60 + 90 * (x + y) / (width + height))).astype(np.uint8)
@@ -72,7 +72,8 @@ def test_every_encoding_reads_back_as_the_picture(encoding, padding):
     bgr = picture()
     message, nv12 = message_of(encoding, bgr, padding)
     view = Frame.from_image(message)
-    assert view.encoding == encoding and view.hw == (24, 40)
+    assert view.encoding == encoding
+    assert view.hw == (24, 40)
     expected = bgr if encoding != 'mono8' else np.repeat(nv12[:24, :, None], 3, 2)
     exact = encoding in ('bgr8', 'rgb8', 'mono8')
     assert np.abs(view.to_bgr().astype(int) - expected).max() <= (0 if exact else 10)
@@ -86,11 +87,12 @@ def test_every_encoding_becomes_the_same_nv12(encoding, padding):
     if encoding == 'mono8':
         nv12[24:] = 128
     converted = Frame.from_image(message).to_nv12()
-    assert converted.dtype == np.uint8 and converted.flags.c_contiguous
+    assert converted.dtype == np.uint8
+    assert converted.flags.c_contiguous
     np.testing.assert_array_equal(converted, nv12)
 
 
-@pytest.mark.parametrize('encoding', ('nv12', 'nv21', 'uyvy', 'yuyv'))
+@pytest.mark.parametrize('encoding', ['nv12', 'nv21', 'uyvy', 'yuyv'])
 def test_a_limited_frame_is_told_apart_from_a_full_one(encoding):
     """The same bytes mean another picture, and become other NV12."""
     message, nv12 = message_of(encoding, picture())
@@ -105,7 +107,7 @@ def test_a_limited_frame_is_told_apart_from_a_full_one(encoding):
     assert np.abs(limited.to_bgr().astype(int) - expected).max() <= 2
 
 
-@pytest.mark.parametrize('encoding', ('bgr8', 'rgb8', 'mono8'))
+@pytest.mark.parametrize('encoding', ['bgr8', 'rgb8', 'mono8'])
 def test_rgb_and_mono_frames_have_the_full_range(encoding):
     """Whatever the camera's parameter says: it is about YUV."""
     message, nv12 = message_of(encoding, picture())
@@ -123,7 +125,7 @@ def test_an_unknown_range_is_refused():
         Frame.from_image(message_of('nv12', picture())[0], 'video')
 
 
-@pytest.mark.parametrize('name, meaning', [('yuv422', 'uyvy'), ('yuv422_yuy2', 'yuyv'),
+@pytest.mark.parametrize(('name', 'meaning'), [('yuv422', 'uyvy'), ('yuv422_yuy2', 'yuyv'),
                                            ('NV12', 'nv12'), ('BGR8', 'bgr8')])
 def test_encodings_have_the_names_that_ros_and_drivers_use(name, meaning):
     """Humble says yuv422, Jazzy uyvy, and some drivers shout."""
@@ -137,7 +139,8 @@ def test_an_encoding_that_is_not_understood_says_what_to_do(name):
     """The nodes catch this one and ask cv_bridge."""
     with pytest.raises(UnsupportedEncoding, match='nv12.*cv_bridge') as caught:
         Frame.from_image(image(name, 2, 2, bytes(32), 8))
-    assert caught.value.encoding == name and repr(name) in str(caught.value)
+    assert caught.value.encoding == name
+    assert repr(name) in str(caught.value)
 
 
 @pytest.mark.parametrize('convert', [bytes, bytearray, memoryview, list, tuple,
@@ -159,7 +162,7 @@ def test_data_that_are_no_bytes_are_refused(data):
         Frame.from_image(message)
 
 
-@pytest.mark.parametrize('height, width', [(0, 4), (4, 0), (0, 0), (-2, 4), (4, -2)])
+@pytest.mark.parametrize(('height', 'width'), [(0, 4), (4, 0), (0, 0), (-2, 4), (4, -2)])
 @pytest.mark.parametrize('encoding', ALL)
 def test_an_image_without_pixels_is_refused(encoding, height, width):
     """A camera that is still starting publishes such."""
@@ -236,7 +239,7 @@ def test_a_height_that_counts_the_chroma_rows_is_explained():
         Frame.from_image(message)
 
 
-@pytest.mark.parametrize('encoding', ('nv12', 'nv21'))
+@pytest.mark.parametrize('encoding', ['nv12', 'nv21'])
 def test_an_odd_nv12_image_is_cut_to_its_even_part(encoding):
     """Chroma begins after all rows of luma, the odd one included."""
     message, nv12 = message_of(encoding, picture(26, 42))
@@ -258,7 +261,7 @@ def test_an_odd_nv12_width_without_padding_is_ambiguous():
         Frame.from_image(image('nv12', 4, 41, bytes(41 * 6), 41))
 
 
-@pytest.mark.parametrize('encoding', ('uyvy', 'yuyv'))
+@pytest.mark.parametrize('encoding', ['uyvy', 'yuyv'])
 def test_an_odd_422_width_is_cut_and_an_odd_height_is_not(encoding):
     """Two pixels of a row share chroma, rows share nothing."""
     message, nv12 = message_of(encoding, picture(26, 42))
@@ -269,13 +272,14 @@ def test_an_odd_422_width_is_cut_and_an_odd_height_is_not(encoding):
     np.testing.assert_array_equal(view.to_nv12()[:24], nv12[:24, :40])
 
 
-@pytest.mark.parametrize('encoding', ('bgr8', 'rgb8', 'mono8'))
+@pytest.mark.parametrize('encoding', ['bgr8', 'rgb8', 'mono8'])
 def test_rgb_and_mono_images_may_be_odd(encoding):
     """NV12 of it leaves the odd row and column out."""
     message, nv12 = message_of(encoding, picture(26, 42))
     message.width, message.height = 41, 25
     view = Frame.from_image(message)
-    assert view.hw == (25, 41) and view.to_bgr().shape == (25, 41, 3)
+    assert view.hw == (25, 41)
+    assert view.to_bgr().shape == (25, 41, 3)
     np.testing.assert_array_equal(view.to_nv12()[:24], nv12[:24, :40])
 
 
@@ -312,7 +316,8 @@ def test_from_nv12_views_a_crop():
     """Columns cut off leave padded rows."""
     wide = np.random.default_rng(0).integers(0, 256, (36, 50), np.uint8)
     view = Frame.from_nv12(wide[:, :40], 'limited')
-    assert view.hw == (24, 40) and view.color_range == 'limited'
+    assert view.hw == (24, 40)
+    assert view.color_range == 'limited'
     assert all(np.shares_memory(plane, wide) for plane in view.planes)
     np.testing.assert_array_equal(view.to_nv12('limited'), wide[:, :40])
 
@@ -351,7 +356,9 @@ def test_a_jpeg_knows_its_size_before_it_is_decoded(text, monkeypatch):
     monkeypatch.setattr(frame.cv2, 'imdecode', lambda *a: decoded.append(1) or decode(*a))
     bgr = picture(25, 41)
     view = Frame.from_compressed(compressed(jpeg(bgr), text))
-    assert view.encoding == 'jpeg' and view.hw == (25, 41) and not decoded
+    assert view.encoding == 'jpeg'
+    assert view.hw == (25, 41)
+    assert not decoded
     assert np.abs(view.to_bgr().astype(int) - bgr).mean() < 3
     assert view.to_nv12().shape == (36, 40)
     assert len(decoded) == 1
@@ -361,7 +368,8 @@ def test_a_jpeg_may_come_as_an_image():
     """TROS' USB camera publishes MJPEG this way; the sizes in the message are not needed."""
     data = jpeg(picture())
     view = Frame.from_image(image('jpeg', 1080, 1920, data + bytes(50), 1920))
-    assert view.hw == (24, 40) and view.to_bgr().shape == (24, 40, 3)
+    assert view.hw == (24, 40)
+    assert view.to_bgr().shape == (24, 40, 3)
     assert view.color_range == 'full'
 
 
@@ -382,7 +390,8 @@ def test_an_exif_rotation_is_not_applied():
     data = data[:2] + b'\xff\xe1' + (len(exif) + 2).to_bytes(2, 'big') + exif + data[2:]
     assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape == (40, 24, 3)
     view = Frame.from_compressed(compressed(data))
-    assert view.hw == (24, 40) and view.to_bgr().shape == (24, 40, 3)
+    assert view.hw == (24, 40)
+    assert view.to_bgr().shape == (24, 40, 3)
 
 
 def test_fill_bytes_between_markers_are_allowed():

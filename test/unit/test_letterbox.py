@@ -23,11 +23,13 @@ def test_fit_is_the_largest_even_picture_in_the_middle(model_hw):
     """Every number even; the nearest even size to the exact one; the margins as good as equal."""
     for source_hw in SIZES:
         box = Letterbox.fit(source_hw, model_hw)
-        assert box.source_hw == source_hw and box.model_hw == model_hw
+        assert box.source_hw == source_hw
+        assert box.model_hw == model_hw
         scale = min(model_hw[0] / source_hw[0], model_hw[1] / source_hw[1])
         for axis, offset in ((0, box.top), (1, box.left)):
             resized, model = box.resized_hw[axis], model_hw[axis]
-            assert resized % 2 == 0 and offset % 2 == 0
+            assert resized % 2 == 0
+            assert offset % 2 == 0
             assert 2 <= resized <= model
             assert abs(resized - source_hw[axis] * scale) <= 1 + 1e-9 or resized == 2
             assert 0 <= (model - resized - offset) - offset <= 2
@@ -36,7 +38,7 @@ def test_fit_is_the_largest_even_picture_in_the_middle(model_hw):
         assert box.scale_y == box.resized_hw[0] / source_hw[0]
 
 
-@pytest.mark.parametrize('source_hw, resized_hw, top, left', [
+@pytest.mark.parametrize(('source_hw', 'resized_hw', 'top', 'left'), [
     ((1080, 1920), (360, 640), 140, 0), ((480, 640), (480, 640), 80, 0),
     ((640, 640), (640, 640), 0, 0), ((720, 1280), (360, 640), 140, 0),
     ((544, 960), (362, 640), 138, 0), ((1920, 1080), (640, 360), 0, 140)])
@@ -63,7 +65,8 @@ def test_points_come_back_from_where_the_definition_puts_them(source_hw):
     model[..., 1] = source[..., 1] * box.scale_y + box.top
     kept = model.copy()
     mapped = box.points_to_source(model)
-    assert mapped.dtype == np.float32 and not np.shares_memory(mapped, model)
+    assert mapped.dtype == np.float32
+    assert not np.shares_memory(mapped, model)
     np.testing.assert_array_equal(model, kept)
     np.testing.assert_allclose(mapped[..., :2], source[..., :2], atol=1e-2)
     np.testing.assert_array_equal(mapped[..., 2], source[..., 2])
@@ -100,7 +103,8 @@ def test_the_identity_changes_nothing():
 @pytest.mark.parametrize('model_hw', [(641, 640), (640, 641), (0, 640), (640, 0), (-2, 2)])
 def test_a_model_of_odd_size_is_refused(model_hw):
     """NV12 has none, and the message shows the size."""
-    for make in (lambda: Letterbox.fit((480, 640), model_hw), lambda: Letterbox.identity(model_hw)):
+    for make in (lambda: Letterbox.fit((480, 640), model_hw),
+                 lambda: Letterbox.identity(model_hw)):
         with pytest.raises((ModelError, FrameError), match=f'{model_hw[1]}x{model_hw[0]}'):
             make()
 
@@ -111,7 +115,7 @@ def test_an_image_without_pixels_is_refused():
         Letterbox.fit((480, 0), (640, 640))
 
 
-@pytest.mark.parametrize('resized, top, left', [((361, 640), 0, 0), ((360, 640), 1, 0),
+@pytest.mark.parametrize(('resized', 'top', 'left'), [((361, 640), 0, 0), ((360, 640), 1, 0),
                                                 ((360, 640), 282, 0), ((360, 640), 0, 2),
                                                 ((0, 640), 0, 0), ((360, 640), -2, 0)])
 def test_a_geometry_that_is_uneven_or_sticks_out_is_refused(resized, top, left):
@@ -129,7 +133,7 @@ def nv12_of(height, width):
     return np.vstack((luma, np.dstack((u, v)).reshape(height // 2, width))).astype(np.uint8)
 
 
-@pytest.mark.parametrize('source_hw, model_hw', [
+@pytest.mark.parametrize(('source_hw', 'model_hw'), [
     ((1080, 1920), (640, 640)), ((720, 1280), (640, 640)), ((544, 960), (640, 640)),
     ((480, 640), (640, 640)), ((1920, 1080), (640, 640)), ((480, 640), (384, 640)),
     ((96, 100), (640, 640)), ((640, 640), (320, 320))])
@@ -144,9 +148,12 @@ def test_the_planes_are_the_picture_of_the_long_way_round(source_hw, model_hw):
                                model_hw[1] - width - left, cv2.BORDER_CONSTANT,
                                value=(114, 114, 114))
     expected = colour.bgr_to_nv12(whole, 'full')
-    assert got.shape == expected.shape and got.dtype == np.uint8 and got.flags.c_contiguous
+    assert got.shape == expected.shape
+    assert got.dtype == np.uint8
+    assert got.flags.c_contiguous
     error = np.abs(got.astype(int) - expected)
-    assert error.max() <= 6 and error.mean() < 0.8
+    assert error.max() <= 6
+    assert error.mean() < 0.8
 
 
 @pytest.mark.parametrize('source_hw', [(1080, 1920), (600, 800), (800, 600), (720, 1280)])
@@ -177,7 +184,8 @@ def test_an_edge_in_chroma_stays_on_the_edge_in_luma():
     assert np.abs(small[:, middle + 2:].astype(int) - (255, 0, 0)).max() <= 3
 
 
-@pytest.mark.parametrize('color_range, luma', [('full', 114), ('limited', 16 + 114 * 219 / 255)])
+@pytest.mark.parametrize(('color_range', 'luma'),
+                         [('full', 114), ('limited', 16 + 114 * 219 / 255)])
 @pytest.mark.parametrize('source_hw', [(200, 400), (400, 200)])
 def test_the_padding_is_grey_in_either_range(color_range, luma, source_hw):
     """In an array that held something else before."""
@@ -191,7 +199,8 @@ def test_the_padding_is_grey_in_either_range(color_range, luma, source_hw):
     assert np.abs(out[:320][padding] - luma).max() <= 0.5
     chroma = np.repeat(padding[::2, ::2], 2, axis=1)
     assert (out[320:][chroma] == 128).all()
-    assert (out[:320][~padding] != 7).all() and (out[320:][~chroma] != 7).all()
+    assert (out[:320][~padding] != 7).all()
+    assert (out[320:][~chroma] != 7).all()
 
 
 def test_an_array_used_before_by_another_geometry_is_written_whole():
@@ -240,7 +249,7 @@ def test_every_encoding_gives_the_picture_that_nv12_gives(encoding, source_hw, c
     assert error.mean() < 1
 
 
-@pytest.mark.parametrize('source, target', [('full', 'limited'), ('limited', 'full')])
+@pytest.mark.parametrize(('source', 'target'), [('full', 'limited'), ('limited', 'full')])
 def test_a_difference_of_range_is_converted(source, target):
     """In either order of resizing and converting, to two roundings."""
     nv12 = colour.convert_range(nv12_of(480, 640), 'full', 'limited')
@@ -255,7 +264,8 @@ def test_a_frame_that_is_ready_is_passed_on_as_it_is():
     nv12 = nv12_of(320, 320)
     box = Letterbox.identity((320, 320))
     view = box.apply(Frame.from_nv12(nv12))
-    assert np.shares_memory(view, nv12) and view.flags.c_contiguous
+    assert np.shares_memory(view, nv12)
+    assert view.flags.c_contiguous
     np.testing.assert_array_equal(view, nv12)
     out = np.empty_like(nv12)
     assert box.apply(Frame.from_nv12(nv12), out=out) is out
@@ -320,5 +330,6 @@ def test_threads_do_not_disturb_each_other():
     frames = list(frames_of(nv12_of(480, 640)).values()) * 8
     expected = [box.apply(frame, 'limited') for frame in frames]
     with ThreadPoolExecutor(4) as pool:
-        for got, want in zip(pool.map(lambda frame: box.apply(frame, 'limited'), frames), expected):
+        results = pool.map(lambda frame: box.apply(frame, 'limited'), frames)
+        for got, want in zip(results, expected):
             np.testing.assert_array_equal(got, want)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 import json
+from pathlib import Path
 import threading
 
 from head_tensors import SEED_ORDERS, SEED_TASKS, as_outputs, levels_by_role, planted_heads
@@ -18,6 +19,7 @@ from rdk_yolo_ros.predictor import Prediction, Predictor
 from rdk_yolo_ros.runtimes import ModelMetadata, Runtime, open_runtime
 from rdk_yolo_ros.work_config import WorkConfig
 
+ROOT = Path(__file__).resolve().parents[2]
 NO_METADATA = ModelMetadata()
 RED, GREEN, BLUE = (0, 0, 255), (0, 255, 0), (255, 0, 0)  # BGR
 
@@ -443,3 +445,16 @@ def test_a_configuration_object_is_as_good_as_its_file(tmp_path):
         assert predictor.options.score_threshold == 0.6
     with Predictor.from_config(str(tmp_path / 'm.yaml')) as predictor:
         assert predictor.options.score_threshold == 0.5
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'config').glob('demo_*.json')),
+                         ids=lambda path: path.stem)
+def test_every_demo_configuration_fits_its_model(path):
+    if not (ROOT / 'models' / f'{path.stem}.onnx').is_file():
+        pytest.skip('the demo models are not there')
+    with Predictor.from_config(path) as predictor:
+        assert predictor.task in path.stem
+        assert predictor.runtime.nv12_range == 'full'
+        assert any(o.scale is not None for o in predictor.runtime.outputs) \
+            == path.stem.endswith('int32')
+        assert predictor.class_names == predictor.runtime.metadata.class_names

@@ -196,7 +196,7 @@ def test_paths_are_found_in_order(tmp_path, monkeypatch):
     installed.mkdir()
     monkeypatch.setattr('rdk_yolo_ros.share.share_folders', lambda: [installed])
     (config_dir / 'c.json').write_text('{"model_file": "models/m.onnx"}')
-    places = [Path.cwd(), installed, config_dir.parent, config_dir]
+    places = [installed, Path.cwd(), config_dir.parent, config_dir]
     message = complaint(config_dir / 'c.json')
     for place in places:
         assert str(place) in message

@@ -1,0 +1,16 @@
+"""Ultralytics as an independent truth, where it can be imported; never needed by the package."""
+
+import importlib.util
+import os
+from pathlib import Path
+import sys
+import tempfile
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / 'unit'))
+
+# Its settings file and its look for a network stay out of the way.
+os.environ.setdefault('YOLO_CONFIG_DIR', tempfile.mkdtemp(prefix='ultralytics-'))
+os.environ.setdefault('YOLO_OFFLINE', 'true')
+if importlib.util.find_spec('torchvision') is None:
+    sys.path.append(str(HERE / 'stand_in_torchvision'))
