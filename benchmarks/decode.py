@@ -19,7 +19,7 @@ from rdk_yolo_ros.heads import identify_heads
 from rdk_yolo_ros.letterbox import Letterbox
 
 sys.path.insert(0, str(Path(__file__).parents[1] / 'test' / 'unit'))
-from head_tensors import as_outputs, planted_heads, SEED_ORDERS  # noqa: E402
+from head_tensors import SEED_ORDERS, as_outputs, planted_heads  # noqa: E402
 
 STRIDES = (8, 16, 32)
 SCORE, IOU = 0.25, 0.7

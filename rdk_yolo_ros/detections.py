@@ -19,8 +19,8 @@ class InstanceMasks(Protocol):
     def __len__(self) -> int:
         """Return the number of instances."""
 
-    def __getitem__(self, index: Index) -> 'InstanceMasks':
-        """Return the masks of the instances that a slice, a boolean or an integer array selects."""
+    def __getitem__(self, index: Index) -> InstanceMasks:
+        """Return the masks of the instances that a slice or an array selects."""
 
     def full(self, i: int) -> np.ndarray:
         """Return instance i's mask over the source image, bool (h, w)."""

@@ -1,4 +1,4 @@
-"""The package's exceptions: each message says what was found, where, what was expected, what to do."""
+"""The exceptions: each message says what was found, where, what was expected, what to do."""
 
 
 class RdkYoloError(Exception):

@@ -8,7 +8,7 @@ from typing import Any, Optional
 import cv2
 import numpy as np
 
-from rdk_yolo_ros import colour
+from rdk_yolo_ros import colour, compressed
 from rdk_yolo_ros.errors import FrameError
 
 # sensor_msgs/image_encodings.hpp of Humble and Jazzy, and the names that camera drivers add.
@@ -25,14 +25,6 @@ ENCODINGS = {
 
 _BYTES_PER_PIXEL = {'nv12': 1, 'nv21': 1, 'uyvy': 2, 'yuyv': 2, 'bgr8': 3, 'rgb8': 3, 'mono8': 1}
 _WITHOUT_RANGE = ('bgr8', 'rgb8', 'mono8', 'jpeg')
-
-# A header of a few bytes can ask a decoder for gigabytes: 64 megapixels are 192 MB of BGR.
-MAX_COMPRESSED_PIXELS = 64 * 1024 * 1024
-
-# SOF0..SOF15 without DHT (C4), JPG (C8) and DAC (CC), ITU-T T.81 table B.1.
-_JPEG_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_END = b'\xff\xd9'
-_PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
 
 
 class UnsupportedEncoding(FrameError):
@@ -91,7 +83,7 @@ class Frame:
         if encoding in _WITHOUT_RANGE:
             self._set(color_range='full')
         if encoding == 'jpeg':
-            height, width = _jpeg_size(self.data)
+            height, width = compressed.jpeg_size(self.data)
             self._set(height=height, width=width, step=0, hw=(height, width))
         else:
             self._lay_planes()
@@ -125,10 +117,10 @@ class Frame:
 
         """
         data = _bytes_view(msg.data)
-        if data[:2].tobytes() == b'\xff\xd8':
+        if data[:2].tobytes() == compressed.JPEG_MAGIC:
             return cls('jpeg', 0, 0, data, 0)
-        if data[:8].tobytes() == _PNG_MAGIC:
-            return cls.from_bgr(_decode_png(data))
+        if data[:8].tobytes() == compressed.PNG_MAGIC:
+            return cls.from_bgr(compressed.decode_png(data))
         raise FrameError(f'compressed image of {data.size} bytes with format {msg.format!r} is '
                          'neither JPEG nor PNG; expected one of them: set the transport of the '
                          "publisher to 'compressed'")
@@ -180,7 +172,7 @@ class Frame:
         planes = self._planes
         if planes is None:
             # Two threads that get here at once both decode, and either result is right.
-            planes = (_decode('JPEG', self.data, self.hw),)
+            planes = (compressed.decode('JPEG', self.data, self.hw),)
             self._set(_planes=planes)
         return planes
 
@@ -353,63 +345,3 @@ def _described(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f'{value.dtype} {value.shape}'
     return f'of type {type(value).__name__}'
-
-
-def _checked_size(kind: str, height: int, width: int) -> tuple[int, int]:
-    if not 0 < height * width <= MAX_COMPRESSED_PIXELS:
-        raise FrameError(f'{kind} says that it is {width}x{height} pixels, expected 1 to '
-                         f'{MAX_COMPRESSED_PIXELS}: the data are corrupt, or not a camera image')
-    return height, width
-
-
-def _jpeg_size(data: np.ndarray) -> tuple[int, int]:
-    """Return the height and width in a JPEG's header (ITU-T T.81, annex B), and see its end."""
-    def number(at: int) -> int:
-        return int(data[at]) << 8 | int(data[at + 1])
-
-    at = 2
-    try:
-        if number(0) != 0xFFD8:
-            raise FrameError(f'JPEG of {data.size} bytes begins with {number(0):04x}, expected '
-                             'ffd8: the data are not JPEG')
-        while True:
-            if data[at] != 0xFF:
-                raise FrameError(f'JPEG has {int(data[at]):02x} at byte {at} where a marker was '
-                                 'expected: the data are corrupt')
-            marker = int(data[at + 1])
-            if marker in _JPEG_START_OF_FRAME:
-                size = _checked_size('JPEG', number(at + 5), number(at + 7))
-                break
-            # A marker may be preceded by fill bytes; TEM and RSTn stand alone.
-            alone = marker == 0x01 or 0xD0 <= marker <= 0xD7
-            at += 1 if marker == 0xFF else 2 if alone else 2 + max(number(at + 2), 2)
-    except IndexError:
-        raise FrameError(f'JPEG of {data.size} bytes ends before its size: the data were cut '
-                         'short') from None
-    # OpenCV decodes the part that is there and leaves the rest grey. Drivers may pad the data.
-    if data[-2:].tobytes() != _JPEG_END and data[at:].tobytes().rfind(_JPEG_END) < 0:
-        raise FrameError(f'JPEG of {data.size} bytes has no end marker: the data were cut short')
-    return size
-
-
-def _decode(kind: str, data: np.ndarray, hw: tuple[int, int]) -> np.ndarray:
-    """Decode a compressed image that its header says is hw, as BGR, uint8 (h, w, 3)."""
-    try:
-        # The pixels as they are stored: an EXIF rotation would contradict the header's size.
-        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error as error:
-        raise FrameError(f'{kind} of {data.size} bytes cannot be decoded: {error}') from error
-    if pixels is None or pixels.shape[:2] != hw:
-        raise FrameError(f'{kind} of {data.size} bytes cannot be decoded: the data are corrupt')
-    return pixels
-
-
-def _decode_png(data: np.ndarray) -> np.ndarray:
-    """Decode a PNG as BGR, uint8 (h, w, 3)."""
-    header = data[:25].tobytes()
-    if len(header) < 25:
-        raise FrameError(f'PNG of {data.size} bytes ends in its header: the data were cut short')
-    width, height = (int.from_bytes(header[at:at + 4], 'big') for at in (16, 20))
-    if header[24] == 16:
-        raise FrameError('PNG has 16 bits a channel, expected 8: depth images are not for YOLO')
-    return _decode('PNG', data, _checked_size('PNG', height, width))

@@ -44,6 +44,9 @@ class Letterbox:
     left: int = 0
     scale_x: float = field(init=False)
     scale_y: float = field(init=False)
+    _offsets: np.ndarray = field(init=False, repr=False, compare=False)
+    _scales: np.ndarray = field(init=False, repr=False, compare=False)
+    _corner: np.ndarray = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the geometry and work out the scales."""
@@ -60,6 +63,12 @@ class Letterbox:
                              f'lie evenly in {self.model_hw}')
         object.__setattr__(self, 'scale_x', self.resized_hw[1] / self.source_hw[1])
         object.__setattr__(self, 'scale_y', self.resized_hw[0] / self.source_hw[0])
+        # For the four numbers of a box, then for the three of a point.
+        shifts = [self.left, self.top] * 3 + [0]
+        scales = [self.scale_x, self.scale_y] * 3 + [1]
+        for name, values in (('_offsets', shifts), ('_scales', scales),
+                             ('_corner', self.source_hw[::-1] * 2)):
+            object.__setattr__(self, name, np.array(values, np.float32))
 
     @classmethod
     def fit(cls, source_hw: tuple[int, int], model_hw: tuple[int, int]) -> Letterbox:
@@ -100,15 +109,9 @@ class Letterbox:
 
         boxes: float32 (N, 4), x1 y1 x2 y2 in model pixels.
         """
-        height, width = self.source_hw
-        mapped = np.empty((len(boxes), 4), np.float32)
-        for axis, offset, scale, limit in ((0, self.left, self.scale_x, width),
-                                           (1, self.top, self.scale_y, height)):
-            mapped[:, axis::2] = boxes[:, axis::2]
-            mapped[:, axis::2] -= np.float32(offset)
-            mapped[:, axis::2] /= np.float32(scale)
-            np.clip(mapped[:, axis::2], 0, np.float32(limit), out=mapped[:, axis::2])
-        return mapped
+        mapped = np.subtract(boxes, self._offsets[:4], dtype=np.float32)
+        mapped /= self._scales[:4]
+        return np.minimum(np.maximum(mapped, 0, out=mapped), self._corner, out=mapped)
 
     def points_to_source(self, points: np.ndarray) -> np.ndarray:
         """
@@ -117,9 +120,12 @@ class Letterbox:
         points: float32 (..., 2 or more), x and y in model pixels first; the rest is kept.
         """
         mapped = np.array(points, np.float32)
-        for axis, offset, scale in ((0, self.left, self.scale_x), (1, self.top, self.scale_y)):
-            mapped[..., axis] -= np.float32(offset)
-            mapped[..., axis] /= np.float32(scale)
+        places = mapped[..., :3]
+        # Whole points at once, their third number unchanged: numpy is three times as fast on
+        # adjacent numbers as on every third one.
+        count = places.shape[-1]
+        places -= self._offsets[4:4 + count]
+        places /= self._scales[4:4 + count]
         return mapped
 
     def apply(self, frame: Frame, color_range: str = 'full',

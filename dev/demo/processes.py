@@ -104,11 +104,15 @@ class Child:
             self._lines.append(line.rstrip('\n'))
 
 
-def end(children: Sequence[Child], limit: float = 1.3) -> None:
-    """End processes together, within `limit` seconds, by force what does not end by itself."""
-    until = time.monotonic() + limit
+def interrupt(children: Sequence[Child]) -> None:
+    """Ask processes to end."""
     for child in children:
         child.send(signal.SIGINT)
+
+
+def end(children: Sequence[Child], limit: float) -> None:
+    """Wait `limit` seconds for processes to end, then end them by force."""
+    until = time.monotonic() + limit
     for child in children:
         if not child.wait(until):
             child.send(signal.SIGKILL)

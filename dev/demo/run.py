@@ -22,11 +22,17 @@ ROOT = Path(__file__).resolve().parents[2]
 OUT = Path(os.environ.get('OUT') or ROOT / 'demo_out')
 sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
-from processes import Child, end, lock_domain, loopback_environment  # noqa: E402
+import cv2  # noqa: E402
+import numpy as np  # noqa: E402
+
+from processes import Child, end, interrupt, lock_domain, loopback_environment  # noqa: E402
+from rdk_yolo_ros.drawing import draw  # noqa: E402
+from rdk_yolo_ros.frame import Frame  # noqa: E402
 
 TASKS = ('detect', 'segment', 'pose')
 FIRST_RESULT_LIMIT = 40.0  # seconds
 NEXT_RESULT_LIMIT = 10.0
+END_LIMIT = 1.0
 
 
 class SettingError(Exception):
@@ -175,16 +181,11 @@ class Run:
 
 def percentile(values: List[float], q: float) -> float:
     """Return the q-th percentile, 0 where there is no value."""
-    import numpy as np
     return float(np.percentile(values, q)) if values else 0.0
 
 
 def write_results(settings: Settings, watcher: Any) -> None:
     """Write summary.json and overlay.png."""
-    import cv2
-
-    from rdk_yolo_ros.drawing import draw
-    from rdk_yolo_ros.frame import Frame
     OUT.mkdir(parents=True, exist_ok=True)
     summary = {
         'task': settings.task, 'frames_in': watcher.frames_in, 'frames_out': watcher.frames_out,
@@ -253,15 +254,17 @@ def main() -> int:
         run = Run(settings, watcher, children)
         run.stop = interrupted
         run.until_end()
+        # While the results are written the processes have time to end.
+        interrupt(children)
+        write_results(settings, watcher)
     except DemoError as error:
         print(f'demo: {error}', file=sys.stderr)
         return 1
     finally:
-        end(children)
+        interrupt(children)
+        end(children, END_LIMIT)
+        rclpy.try_shutdown()
         lock.close()
-    write_results(settings, watcher)
-    watcher.destroy_node()
-    rclpy.try_shutdown()
     return 0
 
 

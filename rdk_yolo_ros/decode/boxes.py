@@ -1,6 +1,6 @@
 """Box distributions to boxes, in model-input pixels."""
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -32,7 +32,7 @@ def distances(logits: np.ndarray, reg_max: int) -> np.ndarray:
     return (moments[:, 1] / moments[:, 0]).reshape(-1, 4)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _moments(reg_max: int) -> np.ndarray:
     """Return float32 (reg_max, 2): the weights of a distribution's sum and of its mean."""
     return np.stack([np.ones(reg_max), np.arange(reg_max)], axis=1).astype(np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Optional, Union
+from typing import Union
 
 import numpy as np
 
@@ -28,7 +28,8 @@ class Candidates:
         scores: float32 (N,).
         class_ids: int32 (N,).
         boxes: float32 (N, 4), x1 y1 x2 y2 in model-input pixels.
-        extra: float32 (N, channels), the extra heads' real values, or None.
+        extra: float32 (N, channels), the extra heads' real values; no channels where they are
+            not wanted.
 
     """
 
@@ -36,7 +37,7 @@ class Candidates:
     scores: np.ndarray
     class_ids: np.ndarray
     boxes: np.ndarray
-    extra: Optional[np.ndarray]
+    extra: np.ndarray
 
     def __len__(self) -> int:
         """Return the number of candidates."""
@@ -45,7 +46,7 @@ class Candidates:
     def take(self, index: np.ndarray) -> Candidates:
         """Return the candidates that an integer or boolean array selects."""
         return Candidates(self.anchors[index], self.scores[index], self.class_ids[index],
-                          self.boxes[index], None if self.extra is None else self.extra[index])
+                          self.boxes[index], self.extra[index])
 
 
 class AnchorPoints:
@@ -138,7 +139,8 @@ class CandidateFinder:
         found = Candidates(anchor, sigmoid(np.concatenate(logits)), np.concatenate(class_ids),
                            boxes_from_distances(sides, self.points.centres[anchor],
                                                 self.points.strides[anchor]),
-                           np.concatenate(extra) if extra else None)
+                           np.concatenate(extra) if extra
+                           else np.empty((len(anchor), 0), np.float32))
         if self._classes is not None:
             found = found.take(np.isin(found.class_ids, self._classes))
         # One sum tells whether a broken model left a NaN or an infinity anywhere.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
-from typing import Callable, Generic, List, Optional, TypeVar
+from typing import Callable, Generic, Iterator, List, Optional, TypeVar
 
 from rdk_yolo_ros.errors import FrameError, RdkYoloError
 from rdk_yolo_ros.image_sources.source import ImageSource, SourceError, SourceImage
@@ -31,9 +32,10 @@ class Prefetch(Generic[T]):
             convert: called in the thread; makes an item of an image. May raise FrameError.
             loop: start over after the last image.
             limit: items after which to end; 0 has no limit.
-            keep: items after which the source is left alone, and those that were made are given
-                out again, backwards, forwards and so on; 0 keeps none.
-            depth: items to have ready; less than `keep`.
+            keep: so many items at most are kept. A source that `loop`s and has no more is read
+                only once; one that is `drawn` is not read any further, and its items are given
+                out again, backwards, forwards and so on.
+            depth: items to have ready.
             on_bad: called in the thread for every image that has to be left out.
 
         """
@@ -42,7 +44,6 @@ class Prefetch(Generic[T]):
         self._loop = loop
         self._limit = limit
         self._keep = keep
-        self._kept: List[T] = []
         self._on_bad = on_bad
         self._items: queue.Queue[T] = queue.Queue(depth)
         self._stop = threading.Event()
@@ -88,36 +89,43 @@ class Prefetch(Generic[T]):
             self._source.close()
 
     def _read_all(self) -> None:
-        made = made_this_round = 0
-        while not self._stop.is_set() and not (self._limit and made >= self._limit):
+        for item in itertools.islice(self._all_items(), self._limit or None):
+            self._put(item)
+            if self._stop.is_set():
+                return
+
+    def _all_items(self) -> Iterator[T]:
+        kept: List[T] = []
+        while not self._stop.is_set():
+            number = 0
+            for item in self._one_round():
+                number += 1
+                if number <= self._keep:
+                    kept.append(item)
+                yield item
+                if number == self._keep and self._source.drawn:
+                    # The next are n - 2 ... 1 0 1 ... n - 1: there and back, so nothing jumps.
+                    yield from itertools.cycle(kept[-2:0:-1] + kept)
+            if not number:
+                raise SourceError(f'{self._source.description}: not one image can be read')
+            if not self._loop:
+                return
+            if number <= self._keep:
+                yield from itertools.cycle(kept)
+            kept.clear()
+            self._source.rewind()
+
+    def _one_round(self) -> Iterator[T]:
+        while not self._stop.is_set():
             try:
-                item = self._next(made)
+                image = self._source.read()
+                if image is None:
+                    return
+                item = self._convert(image)
             except FrameError as error:
                 self._on_bad(error)
-                continue
-            if item is None:
-                if not made_this_round:
-                    raise SourceError(f'{self._source.description}: not one image can be read')
-                if not self._loop:
-                    return
-                self._source.rewind()
-                made_this_round = 0
-                continue
-            made += 1
-            made_this_round += 1
-            self._put(item)
-
-    def _next(self, made: int) -> Optional[T]:
-        if self._keep and len(self._kept) == self._keep:
-            # 0 1 2 3 2 1 0 1 ...: there and back, so that nothing jumps.
-            period = max(1, 2 * (self._keep - 1))
-            place = made % period
-            return self._kept[min(place, period - place)]
-        image = self._source.read()
-        item = None if image is None else self._convert(image)
-        if self._keep and item is not None:
-            self._kept.append(item)
-        return item
+            else:
+                yield item
 
     def _put(self, item: T) -> None:
         while not self._stop.is_set():

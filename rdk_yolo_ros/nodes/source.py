@@ -30,6 +30,7 @@ _REPORT_PERIOD = 5.0  # seconds
 # To draw a scene takes most of a core at a camera's rate: so much is drawn, then repeated.
 _MOST_KEPT = 150  # images
 _KEPT_BYTES = 128e6
+_FEW = 8  # images of another source that need not be read again and again
 
 _PARAMETERS = (
     ParameterSpec('source', 'synthetic',
@@ -119,7 +120,7 @@ class SourceNode(Node):
         self._frame_id = self._value('frame_id')
         self._prefetch = Prefetch(source, self._prepare, self._value('loop'),
                                   self._value('max_frames'), on_bad=self._leave_out,
-                                  keep=self._images_to_keep() if source.drawn else 0)
+                                  keep=self._images_to_keep() if source.drawn else _FEW)
         self._published = self._reported = 0
         self._reported_at: Optional[float] = None
         self._rate = self._value('rate') or self._own_rate

@@ -1,15 +1,15 @@
 """Who moves in a scene video, and where each of them is at a time."""
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import Optional, Protocol
 
 import numpy as np
 
-from .layer import Layer
-from .objects import draw_ball, draw_box, draw_cone
-from .person import Look, draw_person
-from .pose import Arm, Leg, Pose, skeleton
-from .scene import BALL, BOX, CONE, PERSON
+from rdk_yolo_ros.scenes.layer import Layer
+from rdk_yolo_ros.scenes.objects import draw_ball, draw_box, draw_cone
+from rdk_yolo_ros.scenes.person import Look, draw_person
+from rdk_yolo_ros.scenes.pose import Arm, Leg, Pose, skeleton
+from rdk_yolo_ros.scenes.scene import BALL, BOX, CONE, PERSON
 
 
 @dataclass
@@ -24,6 +24,13 @@ class Place:
 
 Drawn = tuple[Layer, Optional[np.ndarray], Optional[np.ndarray], tuple[float, float, float, float]]
 """Layer, key points and which of them the body hides (persons only), shadow."""
+
+
+class Actor(Protocol):
+    """Something that a film shows."""
+
+    def draw(self, t: float) -> Drawn:
+        """Draw it at time t, in seconds."""
 
 
 def _swing(t: float, period: float, phase: float) -> float:
@@ -134,9 +141,11 @@ class Still:
         return self._layer, None, None, self._shadow
 
 
-def cast(rng: np.random.Generator, height: int, width: int, horizon: float):
-    """Actors with their class and ground row, farthest first: list of (y, class_id, actor)."""
-    short, actors = min(height, width), []
+def cast(rng: np.random.Generator, height: int, width: int, horizon: float
+         ) -> list[tuple[float, int, Actor]]:
+    """Return actors with their ground row and class, farthest first."""
+    short = min(height, width)
+    actors: list[tuple[float, int, Actor]] = []
 
     def place(x: float, depth: float, size: float, reach: float) -> Place:
         # Perspective: what stands lower in the image is nearer and larger.
@@ -155,6 +164,8 @@ def cast(rng: np.random.Generator, height: int, width: int, horizon: float):
     for class_id in (BALL, BOX, CONE, BALL, CONE, BOX)[:int(rng.integers(4, 7))]:
         depth = rng.uniform(0.05, 1.)
         where = place(rng.uniform(0.06, 0.94), depth, rng.uniform(0.14, 0.24), 0.12)
-        actor = RollingBall(rng, where) if class_id == BALL else Still(rng, where, class_id)
-        actors.append((where.y, class_id, actor))
+        if class_id == BALL:
+            actors.append((where.y, class_id, RollingBall(rng, where)))
+        else:
+            actors.append((where.y, class_id, Still(rng, where, class_id)))
     return sorted(actors, key=lambda entry: entry[0])

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from .person import random_color, scaled
+from rdk_yolo_ros.scenes.person import random_color, scaled
 
 
 def _ramp(rng: np.random.Generator, height: int, width: int) -> np.ndarray:

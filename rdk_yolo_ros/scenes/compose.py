@@ -5,13 +5,13 @@ from typing import Optional
 import cv2
 import numpy as np
 
-from .background import render_background
-from .layer import Layer
-from .lighting import Lighting
-from .objects import draw_ball, draw_box, draw_cone, draw_occluder
-from .person import Look, draw_person
-from .pose import random_pose, skeleton
-from .scene import BALL, BOX, CONE, PERSON, Instance, Scene
+from rdk_yolo_ros.scenes.background import render_background
+from rdk_yolo_ros.scenes.layer import Layer
+from rdk_yolo_ros.scenes.lighting import Lighting
+from rdk_yolo_ros.scenes.objects import draw_ball, draw_box, draw_cone, draw_occluder
+from rdk_yolo_ros.scenes.person import Look, draw_person
+from rdk_yolo_ros.scenes.pose import random_pose, skeleton
+from rdk_yolo_ros.scenes.scene import BALL, BOX, CONE, PERSON, Instance, Scene
 
 _NOBODY, _OCCLUDER = 0, 255
 
@@ -26,7 +26,7 @@ class Composer:
         already there, or has itself less than `keep_inside` of its pixels in the image.
         """
         self.image = image
-        self.owner = np.zeros(image.shape[:2], np.uint8)
+        self.owner: np.ndarray = np.zeros(image.shape[:2], np.uint8)
         self._keep_visible, self._keep_inside = keep_visible, keep_inside
         self._entries: list[dict] = []
 

@@ -24,7 +24,7 @@ class Layer:
         self.y = int(math.floor(y1)) - 1
         width = max(int(math.ceil(x2)) + 1 - self.x, 1)
         height = max(int(math.ceil(y2)) + 1 - self.y, 1)
-        self.pixels = np.zeros((height, width, 4), np.uint8)
+        self.pixels: np.ndarray = np.zeros((height, width, 4), np.uint8)
 
     def _fixed(self, points) -> np.ndarray:
         # OpenCV has pixel centres at integers, scenes have them at halves.

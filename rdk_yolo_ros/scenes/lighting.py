@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -20,7 +21,7 @@ def _noise(sigma: int) -> np.ndarray:
 class Lighting:
     """How a scene is lit and taken, the same for every frame of a video."""
 
-    gain: np.ndarray
+    gain: Optional[np.ndarray]
     """uint8 (h, w, 3) with 128 for one, or None."""
     table: np.ndarray
     """uint8 (1, 256, 3): gamma, contrast and colour cast."""

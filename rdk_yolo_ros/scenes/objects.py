@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .layer import Layer
-from .person import random_color, scaled
+from rdk_yolo_ros.scenes.layer import Layer
+from rdk_yolo_ros.scenes.person import random_color, scaled
 
 _CONE_COLORS = ((20, 90, 245), (30, 60, 230), (20, 180, 240), (200, 110, 30), (60, 60, 60))
 

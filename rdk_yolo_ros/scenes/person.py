@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import pose as sk
-from .layer import Color, Layer
+from rdk_yolo_ros.scenes import pose as sk
+from rdk_yolo_ros.scenes.layer import Color, Layer
 
 _SKIN = ((186, 214, 244), (150, 190, 232), (120, 162, 214), (92, 130, 184), (66, 96, 148),
          (46, 68, 106))
@@ -21,7 +21,8 @@ def random_color(rng: np.random.Generator) -> Color:
 
 def scaled(color: Color, gain: float) -> Color:
     """Return the colour multiplied by a gain and clipped to 255."""
-    return tuple(min(c * gain, 255.) for c in color)
+    blue, green, red = color
+    return min(blue * gain, 255.), min(green * gain, 255.), min(red * gain, 255.)
 
 
 @dataclass

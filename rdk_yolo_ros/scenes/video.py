@@ -3,11 +3,11 @@
 import cv2
 import numpy as np
 
-from .actors import cast
-from .compose import Composer
-from .lighting import Lighting
-from .person import random_color, scaled
-from .scene import Scene
+from rdk_yolo_ros.scenes.actors import cast
+from rdk_yolo_ros.scenes.compose import Composer
+from rdk_yolo_ros.scenes.lighting import Lighting
+from rdk_yolo_ros.scenes.person import random_color, scaled
+from rdk_yolo_ros.scenes.scene import Scene
 
 _LEAST_VISIBLE = 0.25
 

@@ -1,6 +1,6 @@
 """Our decoding against Ultralytics' own post-processing of the same raw head tensors."""
 
-from head_tensors import as_outputs, planted_heads, SEED_ORDERS, SEED_TASKS, STRIDES
+from head_tensors import SEED_ORDERS, SEED_TASKS, STRIDES, as_outputs, planted_heads
 import numpy as np
 import pytest
 

@@ -25,8 +25,11 @@ sys.path.insert(0, str(ROOT / 'dev' / 'demo'))
 from processes import DDS_VARIABLES, loopback_environment  # noqa: E402
 from received import detections_from, keypoints_from  # noqa: E402
 
+# A machine that has more to do than it can is given more time to do it.
+BUSY = os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1)
 RESULTS = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
-IMAGES = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+# Two seconds of images: what gets lost is lost on the way, not for want of processor time here.
+IMAGES = QoSProfile(depth=60, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 @pytest.fixture
@@ -195,8 +198,7 @@ def test_1080p_arrives(graph, start, large_bag):
     stamps = [stamp_of(image) for image in images.messages]
     print(f'{len(stamps)} of 300 in {(stamps[-1] - stamps[0]) / 1e9:.1f} s')
     assert len(stamps) >= 295
-    # It was really 30 a second.
-    assert (stamps[-1] - stamps[0]) / 1e9 < 13.0
+    assert BUSY or (stamps[-1] - stamps[0]) / 1e9 < 11.0, 'that was not 30 a second'
 
 
 def test_without_the_profile_the_log_says_what_is_lost(start, large_bag):
@@ -238,7 +240,7 @@ class TestDemo:
         began = time.monotonic()
         process.signal(signal.SIGINT)
         assert process.wait() == 0, process.output
-        assert time.monotonic() - began < 2.0
+        assert time.monotonic() - began < (8.0 if BUSY else 2.0)
         assert not any(Path(f'/proc/{pid}').exists() for pid in children)
         assert (tmp_path / 'summary.json').exists()
 

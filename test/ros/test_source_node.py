@@ -1,5 +1,6 @@
 """The source node on a real graph."""
 
+import os
 from pathlib import Path
 import signal
 import sys
@@ -20,6 +21,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
 from rdk_yolo_ros.nodes.source import SourceNode  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'dev' / 'demo'))
+# A machine that has more to do than it can is given more time to do it.
+BUSY = os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1)
 
 
 @pytest.fixture
@@ -156,7 +159,7 @@ def test_a_signal_ends_it_cleanly(processes, python, pictures, number):
     began = time.monotonic()
     process.signal(number)
     assert process.wait() == 0
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < (8.0 if BUSY else 2.0)
     assert 'Traceback' not in process.output
 
 

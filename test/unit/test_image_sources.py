@@ -332,8 +332,19 @@ class TestPrefetch:
         with pytest.raises(SourceError, match='counting: ZeroDivisionError'):
             take(prefetch, 1)
 
-    def test_kept_items_go_there_and_back(self):
+    def test_a_short_source_is_read_once(self):
+        source = Counting(3, bad=(1,))
+        assert take(Prefetch(source, value_of, loop=True, keep=3, limit=5), 9) == [0, 2, 0, 2, 0]
+        assert source.next == 3
+
+    def test_a_longer_source_is_read_again(self):
+        source = Counting(3)
+        assert take(Prefetch(source, value_of, loop=True, keep=2, limit=7), 9) == [
+            0, 1, 2, 0, 1, 2, 0]
+
+    def test_drawn_items_go_there_and_back(self):
         source = Counting(100)
+        source.drawn = True
         assert take(Prefetch(source, value_of, keep=4, limit=12, depth=2), 20) == [
             0, 1, 2, 3, 2, 1, 0, 1, 2, 3, 2, 1]
         assert source.next == 4

@@ -1,3 +1,3 @@
-"""Stand-in for torchvision, which has no wheel for every torch; Ultralytics asks for its version."""
+"""Stand-in for torchvision, which has no wheel for every torch: only its version is asked."""
 
 __version__ = '0.0.0'

@@ -1,0 +1,71 @@
+"""The floors of docs/architecture.md: nothing imports what is above it, and the core no ROS."""
+
+import ast
+from pathlib import Path
+import re
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / 'rdk_yolo_ros'
+ROS = {'rclpy', 'sensor_msgs', 'std_msgs', 'vision_msgs', 'diagnostic_msgs', 'geometry_msgs',
+       'builtin_interfaces', 'rcl_interfaces', 'cv_bridge', 'ament_index_python', 'launch'}
+
+
+def documented_floors():
+    """Return {module: floor} from the page's own table."""
+    floors = {}
+    for line in (ROOT / 'docs' / 'architecture.md').read_text().splitlines():
+        row = re.match(r'\| (\d) \| (.+?) \|', line)
+        if row:
+            floors.update({name: int(row[1]) for name in re.findall(r'`(\w+)`', row[2])})
+    return floors
+
+
+def imports_of(path):
+    """Yield the dotted names that a file imports anywhere, inside functions, too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f'{path}: relative import'
+            yield node.module
+            if node.module == 'rdk_yolo_ros':
+                yield from (f'rdk_yolo_ros.{alias.name}' for alias in node.names)
+
+
+FILES = sorted(p for p in PACKAGE.rglob('*.py') if p != PACKAGE / '__init__.py')
+
+
+def module_of(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix('.py')
+
+
+@pytest.mark.parametrize('path', FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_file_imports_only_what_is_below_it(path):
+    floors = documented_floors()
+    own = module_of(path)
+    assert own in floors, f'{own} is not in the table of docs/architecture.md'
+    for name in imports_of(path):
+        parts = name.split('.')
+        if parts[0] == 'rdk_yolo_ros' and len(parts) > 1 and parts[1] != own:
+            assert floors[parts[1]] < floors[own], f'{own} imports {parts[1]}'
+
+
+@pytest.mark.parametrize('path', [p for p in FILES if module_of(p) != 'nodes'],
+                         ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_the_core_imports_no_ros(path):
+    assert not {name.split('.')[0] for name in imports_of(path)} & ROS
+
+
+def test_no_file_is_named_for_nothing():
+    names = {p.stem for p in PACKAGE.rglob('*.py')}
+    assert not names & {'utils', 'util', 'helpers', 'helper', 'manager', 'misc', 'common'}
+
+
+def test_every_public_name_can_be_imported():
+    import rdk_yolo_ros
+    for name in rdk_yolo_ros.__all__:
+        assert getattr(rdk_yolo_ros, name).__module__.startswith('rdk_yolo_ros.')
+    with pytest.raises(AttributeError, match='Prediktor'):
+        rdk_yolo_ros.Prediktor  # noqa: B018
