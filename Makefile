@@ -14,8 +14,7 @@ ros-env:  ## ROS 2 and every other need, in .ros_env/
 	@dev/ros_env/setup.sh
 
 build: ros-env  ## colcon build into install/
-	@$(ENTER) && colcon build --packages-select rdk_yolo_ros --event-handlers console_direct- \
-	  2>&1 | grep -v '^$$'
+	@$(ENTER) && colcon build --packages-select rdk_yolo_ros
 
 demo: ros-env  ## source and yolo node on a real ROS graph; demo_out/overlay.png
 	@$(ENTER) && exec python3 dev/demo/run.py

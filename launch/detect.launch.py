@@ -1,10 +1,11 @@
-"""Boxes of a camera's images, or of the source node's: see yolo.launch.py for the arguments."""
+"""Boxes; yolo.launch.py has the arguments."""
 
 from pathlib import Path
 
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+from launch import LaunchDescription
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Optional
 
-from launch import LaunchContext, LaunchDescription
 from launch.action import Action
-from launch.actions import (DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable,
-                            Shutdown)
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable, Shutdown
 from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
+
+from launch import LaunchContext, LaunchDescription
 
 SHARE = Path(__file__).absolute().parents[1]
 
@@ -78,12 +78,12 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription([*arguments, OpaqueFunction(function=_start)])
 
 
-def _start(context: LaunchContext) -> List[Action]:
+def _start(context: LaunchContext) -> list[Action]:
     names = {*OTHER, *SOURCE_PARAMETERS, *YOLO_PARAMETERS}
     values = {name: LaunchConfiguration(name).perform(context) for name in names}
     for alias, name in ALIASES.items():
         values[name] = values[alias] or values[name]
-    actions: List[Action] = []
+    actions: list[Action] = []
     if values['dds_profile'] and not any(os.environ.get(name) for name in DDS_VARIABLES):
         # Fast DDS 3 knows only the second name, Fast DDS 2.6 only the first.
         actions += [SetEnvironmentVariable(name, values['dds_profile'])
@@ -105,7 +105,7 @@ def _start(context: LaunchContext) -> List[Action]:
     return actions
 
 
-def _node(executable: str, values: Dict[str, str], parameters: Dict[str, Any],
+def _node(executable: str, values: dict[str, str], parameters: dict[str, Any],
           on_exit: Any) -> Node:
     # With the type said, a text that looks like a number stays a text.
     typed = {name: ParameterValue(value, value_type=type(value))
@@ -115,11 +115,11 @@ def _node(executable: str, values: Dict[str, str], parameters: Dict[str, Any],
                 arguments=['--ros-args', '--log-level', values['log_level']], on_exit=on_exit)
 
 
-def _given(specs: Dict[str, tuple], values: Dict[str, str]) -> Dict[str, Any]:
+def _given(specs: dict[str, tuple], values: dict[str, str]) -> dict[str, Any]:
     return {name: _typed(name, spec[0], values) for name, spec in specs.items() if values[name]}
 
 
-def _typed(name: str, type_: Any, values: Dict[str, str]) -> Any:
+def _typed(name: str, type_: Any, values: dict[str, str]) -> Any:
     try:
         return type_(values[name])
     except ValueError:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Mapping, Sequence
 import fcntl
-import os
 from pathlib import Path
 import signal
 import subprocess
 import tempfile
 import threading
 import time
-from typing import IO, Deque, Dict, List, Mapping, Sequence, Tuple
+from typing import IO
 
 # Who has set one of these has chosen how Fast DDS transports images.
 DDS_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE',
                  'FASTDDS_BUILTIN_TRANSPORTS')
 
 
-def loopback_environment(root: Path, environ: Mapping[str, str]) -> Dict[str, str]:
+def loopback_environment(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that keep DDS on this machine, with room for large images."""
     humble = environ.get('ROS_DISTRO') == 'humble'
     fast_dds = environ.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp').startswith('rmw_fastrtps')
@@ -32,7 +32,7 @@ def loopback_environment(root: Path, environ: Mapping[str, str]) -> Dict[str, st
                {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SYSTEM_DEFAULT'})}
 
 
-def lock_domain() -> Tuple[int, IO[str]]:
+def lock_domain() -> tuple[int, IO[str]]:
     """
     Return a ROS domain that no other demo or test on this machine uses, and its lock.
 
@@ -43,7 +43,7 @@ def lock_domain() -> Tuple[int, IO[str]]:
     # DDS' ports for these stay clear of the ephemeral ones; people use the low ones by hand.
     for domain in [*range(215, 232), *range(101, 0, -1)]:
         try:
-            lock = open(Path(tempfile.gettempdir()) / f'ros_domain_{domain}.lock', 'w')
+            lock = open(Path(tempfile.gettempdir()) / f'ros_domain_{domain}.lock', 'w')  # noqa: SIM115
         except PermissionError:
             continue  # another user's
         try:
@@ -61,7 +61,7 @@ class Child:
                  cwd: Path) -> None:
         """Start the process."""
         self.name = name
-        self._lines: Deque[str] = collections.deque(maxlen=20)
+        self._lines: collections.deque[str] = collections.deque(maxlen=20)
         # In a session of its own: Ctrl-C in the terminal reaches the demo alone, which then ends
         # its children in order.
         self._process = subprocess.Popen(
@@ -75,11 +75,11 @@ class Child:
         """The process' id."""
         return self._process.pid
 
-    def exit_code(self) -> 'int | None':
+    def exit_code(self) -> int | None:
         """Return the exit code, or None while the process runs."""
         return self._process.poll()
 
-    def last_lines(self) -> List[str]:
+    def last_lines(self) -> list[str]:
         """Return what the process wrote last."""
         if self.exit_code() is not None:
             self._reader.join(0.5)

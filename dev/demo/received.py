@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, Optional
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def detections_from(message: Any, names: Sequence[str], extra: Optional[Any] = N
 
     `extra` is the key points' sensor_msgs/PointCloud2, or the masks' sensor_msgs/Image.
     """
-    numbers: Dict[str, int] = {name: i for i, name in enumerate(names)}
+    numbers: dict[str, int] = {name: i for i, name in enumerate(names)}
     boxes, scores, class_ids = [], [], []
     for detection in message.detections:
         centre, box = detection.bbox.center.position, detection.bbox

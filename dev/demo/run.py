@@ -9,6 +9,7 @@ when a setting is wrong; the results are in demo_out/, or in OUT.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 import json
 import os
@@ -16,7 +17,7 @@ from pathlib import Path
 import signal
 import sys
 import time
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Optional
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = Path(os.environ.get('OUT') or ROOT / 'demo_out')
@@ -24,8 +25,8 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
-
 from processes import Child, end, interrupt, lock_domain, loopback_environment  # noqa: E402
+
 from rdk_yolo_ros.drawing import draw  # noqa: E402
 from rdk_yolo_ros.frame import Frame  # noqa: E402
 
@@ -93,15 +94,15 @@ def _number(environ: Mapping[str, str], name: str, default: Any, low: Any, high:
     return value
 
 
-def start(settings: Settings, environ: Mapping[str, str]) -> List[Child]:
+def start(settings: Settings, environ: Mapping[str, str]) -> list[Child]:
     """Start source and YOLO node."""
-    parameters: Dict[str, Dict[str, Any]] = {
+    parameters: dict[str, dict[str, Any]] = {
         # The stream begins when the YOLO node and this process listen.
         'source': {'source': settings.source, 'width': settings.width,
                    'height': settings.height, 'rate': settings.rate, 'wait_for_subscribers': 2},
         'yolo': {'config_file': ROOT / 'config' / f'demo_{settings.task}.json'},
     }
-    children: List[Child] = []
+    children: list[Child] = []
     for name, values in parameters.items():
         argv = [sys.executable, '-m', f'rdk_yolo_ros.nodes.{name}', '--ros-args']
         for key, value in values.items():
@@ -115,7 +116,7 @@ def start(settings: Settings, environ: Mapping[str, str]) -> List[Child]:
 class Run:
     """One run of the demo."""
 
-    def __init__(self, settings: Settings, watcher: Any, children: List[Child]) -> None:
+    def __init__(self, settings: Settings, watcher: Any, children: list[Child]) -> None:
         """Watch `children` through `watcher`."""
         self._settings = settings
         self._watcher = watcher
@@ -179,7 +180,7 @@ class Run:
               f'/s   latency p50, p95 {latency} ms', flush=True)
 
 
-def percentile(values: List[float], q: float) -> float:
+def percentile(values: list[float], q: float) -> float:
     """Return the q-th percentile, 0 where there is no value."""
     return float(np.percentile(values, q)) if values else 0.0
 
@@ -239,7 +240,6 @@ def main() -> int:
     try:
         import rclpy
         from rclpy.signals import SignalHandlerOptions
-
         from watcher import Watcher
     except ImportError as error:
         print(f'demo: {error}; source a ROS 2 with vision_msgs first (`make demo` does)',

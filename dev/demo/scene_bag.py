@@ -7,9 +7,9 @@ Write the synthetic scenes into a rosbag2, to be played without a camera.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 import sys
-from typing import Iterable, Tuple
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def stamps(frames: int, rate: float) -> Iterable[int]:
     return (START + round(i * 1e9 / rate) for i in range(frames))
 
 
-def write_bag(path: Path, images: Iterable[Tuple[int, Frame]], storage: str = 'sqlite3',
+def write_bag(path: Path, images: Iterable[tuple[int, Frame]], storage: str = 'sqlite3',
               topic: str = TOPIC, frame_id: str = 'bag_camera', info: bool = True) -> None:
     """
     Write images and their CameraInfo into a new bag.

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import collections
 import time
-from typing import Any, Deque, Dict, List, Optional
+from typing import Any, Optional
 
 import numpy as np
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
+from received import detections_from, keypoints_from
 from sensor_msgs.msg import Image, PointCloud2
 from vision_msgs.msg import Detection2DArray, LabelInfo
-
-from received import detections_from, keypoints_from
 
 CONFIDENT = 0.5  # of a key point
 _REMEMBERED = 30  # images, of which the results may still come
@@ -37,13 +36,13 @@ class Watcher(Node):
         """Subscribe to everything."""
         super().__init__('demo')
         self.frames_in = self.frames_out = self.detections = self.keypoints = 0
-        self.latencies: List[float] = []
-        self.names: List[str] = []
-        self.best: Optional[Dict[str, Any]] = None
+        self.latencies: list[float] = []
+        self.names: list[str] = []
+        self.best: Optional[dict[str, Any]] = None
         self._best_merit = -1.0
-        self._parts: 'collections.OrderedDict[int, Dict[str, Any]]' = collections.OrderedDict()
+        self._parts: collections.OrderedDict[int, dict[str, Any]] = collections.OrderedDict()
         self._needed = {'image', 'detections'}
-        self._received_at: Deque[float] = collections.deque(maxlen=2)
+        self._received_at: collections.deque[float] = collections.deque(maxlen=2)
         self._first_at: Optional[float] = None
         best_effort = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
         reliable = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
@@ -114,7 +113,7 @@ class Watcher(Node):
             self._parts.popitem(last=False)
 
     @staticmethod
-    def _merit(parts: Dict[str, Any]) -> float:
+    def _merit(parts: dict[str, Any]) -> float:
         scores = [detection.results[0].hypothesis.score
                   for detection in parts['detections'].detections]
         merit = sum(scores)

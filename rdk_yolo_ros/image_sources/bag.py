@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Optional
 
 from rdk_yolo_ros.errors import FrameError
 from rdk_yolo_ros.frame import Frame
@@ -63,7 +64,7 @@ class BagSource(ImageSource):
             return None
         connection, _, raw = item
         try:
-            message = self._types.deserialize_cdr(raw, connection.msgtype)
+            message: Any = self._types.deserialize_cdr(raw, connection.msgtype)
         except Exception as error:
             # rosbags raises whatever its parser stumbles over.
             raise FrameError(f'{self._path}: a message of {connection.topic} cannot be '
@@ -81,7 +82,7 @@ class BagSource(ImageSource):
 
     def rewind(self) -> None:
         """Go back to the first image."""
-        self._messages: Iterator[Tuple[Any, int, bytes]] = iter(
+        self._messages: Iterator[tuple[Any, int, bytes]] = iter(
             self._reader.messages(connections=[self._connection]))
 
     def close(self) -> None:
@@ -89,7 +90,7 @@ class BagSource(ImageSource):
         self._reader.close()
 
     def _choose(self, topic: str) -> Any:
-        connections: List[Any] = self._reader.connections
+        connections: list[Any] = self._reader.connections
         images = [connection for connection in connections
                   if connection.msgtype in (_IMAGE, _COMPRESSED)]
         names = sorted({connection.topic for connection in images})
@@ -115,7 +116,7 @@ class BagSource(ImageSource):
         for connection in self._reader.connections:
             if connection.msgtype == _CAMERA_INFO and connection.topic == f'{camera}/camera_info':
                 for _, _, raw in self._reader.messages(connections=[connection]):
-                    info = self._types.deserialize_cdr(raw, _CAMERA_INFO)
+                    info: Any = self._types.deserialize_cdr(raw, _CAMERA_INFO)
                     # An uncalibrated camera sends zeros.
                     return Calibration.from_info(info) if info.k[0] else None
         return None

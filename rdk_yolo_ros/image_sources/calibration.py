@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Tuple
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Calibration:
     width: int
     height: int
     model: str
-    d: Tuple[float, ...]
-    k: Tuple[float, ...]
-    r: Tuple[float, ...]
-    p: Tuple[float, ...]
+    d: tuple[float, ...]
+    k: tuple[float, ...]
+    r: tuple[float, ...]
+    p: tuple[float, ...]
 
     @classmethod
     def pinhole(cls, width: int, height: int) -> Calibration:
@@ -47,13 +47,13 @@ class Calibration:
                      for row in (info.d, info.k, info.r, info.p)))
 
     def fitted(self, width: int, height: int) -> Calibration:
-        """Return the calibration of the same camera's images after `conform` changed their size."""
+        """Return the same camera's calibration for images that `conform` changed in size."""
         if 0 <= self.width - width <= 1 and 0 <= self.height - height <= 1:
             # Cut at the right and below, where nothing that is counted from the left moves.
             return replace(self, width=width, height=height)
         sx, sy = width / self.width, height / self.height
 
-        def scale(matrix: Tuple[float, ...], columns: int) -> Tuple[float, ...]:
+        def scale(matrix: tuple[float, ...], columns: int) -> tuple[float, ...]:
             rows = [list(matrix[i:i + columns]) for i in range(0, len(matrix), columns)]
             for row, s in zip(rows, (sx, sy)):
                 row[:] = [value * s for value in row]

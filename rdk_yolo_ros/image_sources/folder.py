@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import List, Optional, Tuple, Union
+import re
+from typing import Optional, Union
 
 import cv2
 
@@ -31,7 +31,7 @@ class FolderSource(ImageSource):
             SourceError: there is no picture.
 
         """
-        self._paths: List[Path] = [path]
+        self._paths: list[Path] = [path]
         if path.is_dir():
             self._paths = sorted((child for child in path.iterdir() if is_picture(child)),
                                  key=_natural)
@@ -40,7 +40,7 @@ class FolderSource(ImageSource):
         self.description = f'{len(self._paths)} picture(s) of {path}'
         self._next = 0
         # A single picture repeated at a camera's rate is decoded only once.
-        self._last: Optional[Tuple[Path, Frame]] = None
+        self._last: Optional[tuple[Path, Frame]] = None
         if len(self._paths) == 1:
             try:
                 self._load(self._paths[0])
@@ -68,6 +68,6 @@ class FolderSource(ImageSource):
         return self._last[1]
 
 
-def _natural(path: Path) -> List[Tuple[int, Union[int, str]]]:
+def _natural(path: Path) -> list[tuple[int, Union[int, str]]]:
     parts = re.split(r'(\d+)', path.name.lower())
     return [(0, int(part)) if part.isdigit() else (1, part) for part in parts]

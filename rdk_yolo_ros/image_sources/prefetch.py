@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+import contextlib
 import itertools
 import queue
 import threading
-from typing import Callable, Generic, Iterator, List, Optional, TypeVar
+from typing import Generic, Optional, TypeVar
 
 from rdk_yolo_ros.errors import FrameError, RdkYoloError
 from rdk_yolo_ros.image_sources.source import ImageSource, SourceError, SourceImage
@@ -95,7 +97,7 @@ class Prefetch(Generic[T]):
                 return
 
     def _all_items(self) -> Iterator[T]:
-        kept: List[T] = []
+        kept: list[T] = []
         while not self._stop.is_set():
             number = 0
             for item in self._one_round():
@@ -129,7 +131,6 @@ class Prefetch(Generic[T]):
 
     def _put(self, item: T) -> None:
         while not self._stop.is_set():
-            try:
-                return self._items.put(item, timeout=_POLL)
-            except queue.Full:
-                pass
+            with contextlib.suppress(queue.Full):
+                self._items.put(item, timeout=_POLL)
+                return

@@ -70,5 +70,5 @@ class ImageSource(ABC):
 
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most sources have nothing to close
         """Let go of files."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Optional
 
 import cv2
+import numpy as np
 
 from rdk_yolo_ros.frame import Frame
 from rdk_yolo_ros.image_sources.source import ImageSource, SourceError, SourceImage
@@ -25,6 +26,7 @@ class VideoSource(ImageSource):
         """
         self._path = path
         self._capture = cv2.VideoCapture()
+        self._first: Optional[np.ndarray] = None
         self.rewind()
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         # Containers without a rate say 0, NaN, or the 1000 or more ticks of their clock.
@@ -35,18 +37,19 @@ class VideoSource(ImageSource):
         """Return the next picture; see ImageSource."""
         if self._first is not None:
             picture, self._first = self._first, None
-        else:
-            picture = self._capture.read()[1]
-        return None if picture is None else SourceImage(Frame.from_bgr(picture))
+            return SourceImage(Frame.from_bgr(picture))
+        there_is_one, decoded = self._capture.read()
+        return SourceImage(Frame.from_bgr(np.asarray(decoded))) if there_is_one else None
 
     def rewind(self) -> None:
         """Open the file again: seeking is not exact in every container."""
         if not self._capture.open(str(self._path)):
             raise SourceError(f'{self._path} is no picture, bag or video that OpenCV can open')
         # A file cut off in its header opens, and then has no picture.
-        self._first = self._capture.read()[1]
-        if self._first is None:
+        there_is_one, picture = self._capture.read()
+        if not there_is_one:
             raise SourceError(f'{self._path} opens as a video, but no picture can be decoded')
+        self._first = np.asarray(picture)
 
     def close(self) -> None:
         """Close the file."""

@@ -1,16 +1,17 @@
-"""The source node: a camera's topics, filled from a video, pictures, a bag, or synthetic scenes."""
+"""The source node: a camera's topics, filled from a video, pictures, a bag, or drawn scenes."""
 
 from __future__ import annotations
 
 import array
+from collections.abc import Sequence
 import sys
 import time
-from typing import Any, List, Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Union
 
-import numpy as np
-import rclpy
 from builtin_interfaces.msg import Time
+import numpy as np
 from rcl_interfaces.msg import SetParametersResult
+import rclpy
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -20,8 +21,15 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from rdk_yolo_ros.errors import RdkYoloError
 from rdk_yolo_ros.frame import Frame
-from rdk_yolo_ros.image_sources import (ENCODINGS, Calibration, Prefetch, SourceError,
-                                        SourceImage, conform, open_source)
+from rdk_yolo_ros.image_sources import (
+    ENCODINGS,
+    Calibration,
+    Prefetch,
+    SourceError,
+    SourceImage,
+    conform,
+    open_source,
+)
 from rdk_yolo_ros.nodes.parameters import ParameterSpec, declare
 from rdk_yolo_ros.nodes.spin import run_node
 
@@ -67,7 +75,7 @@ _PARAMETERS = (
                   value_range=(0, 100)),
 )
 
-Ready = Tuple[Union[Image, CompressedImage], CameraInfo]
+Ready = tuple[Union[Image, CompressedImage], CameraInfo]
 
 
 class SourceNode(Node):
@@ -230,7 +238,7 @@ class SourceNode(Node):
                 'takes longer; lower the rate or the size')
         self._reported, self._reported_at = self._published, now
 
-    def _on_set_parameters(self, parameters: List[Parameter]) -> SetParametersResult:
+    def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         for parameter in parameters:
             if parameter.name == 'rate':
                 self._rate = parameter.value or self._own_rate
@@ -253,7 +261,7 @@ def _message_data(frame: Frame, encoding: str) -> array.array:
 
 def main(args: Optional[Sequence[str]] = None) -> int:
     """Run the node until its source ends or the process is told to stop; return the exit code."""
-    codes: List[int] = []
+    codes: list[int] = []
 
     def make_node() -> SourceNode:
         node = SourceNode()

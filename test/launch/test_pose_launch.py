@@ -1,4 +1,4 @@
-"""pose.launch.py plays a bag, and its detections arrive; needs launch_testing and an installation."""
+"""pose.launch.py plays a bag, and its detections arrive; it has to be installed."""
 
 import os
 from pathlib import Path
@@ -14,11 +14,8 @@ pytest.importorskip('launch_ros')
 pytest.importorskip('rosbags')
 pytest.importorskip('onnxruntime')
 
-from ament_index_python.packages import (PackageNotFoundError,  # noqa: E402
-                                         get_package_share_directory)
-from launch import LaunchDescription  # noqa: E402
-from launch.actions import (IncludeLaunchDescription, SetEnvironmentVariable,  # noqa: E402
-                            TimerAction)
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory  # noqa: E402
+from launch.actions import IncludeLaunchDescription, SetEnvironmentVariable, TimerAction  # noqa: E402
 from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
 import launch_testing  # noqa: E402
 import launch_testing.actions  # noqa: E402
@@ -26,6 +23,8 @@ import launch_testing.markers  # noqa: E402
 import rclpy  # noqa: E402
 from sensor_msgs.msg import PointCloud2  # noqa: E402
 from vision_msgs.msg import Detection2DArray  # noqa: E402
+
+from launch import LaunchDescription  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'dev' / 'demo'))
 from processes import lock_domain, loopback_environment  # noqa: E402
@@ -45,9 +44,10 @@ LIMIT = 60.0  # seconds
 @launch_testing.markers.keep_alive
 def generate_test_description():
     """Play a bag of synthetic scenes, a loop of FRAMES images, through pose.launch.py."""
+    from scene_bag import stamps, write_bag
+
     from rdk_yolo_ros.frame import Frame
     from rdk_yolo_ros.scenes import SceneVideo
-    from scene_bag import stamps, write_bag
     bag = Path(tempfile.mkdtemp(prefix='pose_launch_')) / 'bag'
     video = SceneVideo(7, WIDTH, HEIGHT)
     write_bag(bag, ((stamp, Frame.from_nv12(Frame.from_bgr(video.frame(30 * i).image).to_nv12()))
@@ -94,18 +94,18 @@ class TestDetections(unittest.TestCase):
         while len(set(detections) & set(clouds)) < FRAMES // 2 and time.monotonic() < end:
             rclpy.spin_once(self.node, timeout_sec=0.2)
         both = set(detections) & set(clouds)
-        self.assertGreaterEqual(len(both), FRAMES // 2)
-        self.assertLessEqual(len(detections), FRAMES)
+        assert len(both) >= FRAMES // 2
+        assert len(detections) <= FRAMES
         for stamp in both:
             found = detections[stamp]
-            self.assertEqual(found.header.frame_id, 'bag_camera')
-            self.assertEqual(clouds[stamp].height, len(found.detections))
-            self.assertEqual(clouds[stamp].width, 17)
+            assert found.header.frame_id == 'bag_camera'
+            assert clouds[stamp].height == len(found.detections)
+            assert clouds[stamp].width == 17
             for detection in found.detections:
-                self.assertEqual(detection.results[0].hypothesis.class_id, 'person')
-                self.assertTrue(0 <= detection.bbox.center.position.x <= WIDTH)
-                self.assertTrue(0 <= detection.bbox.center.position.y <= HEIGHT)
-        self.assertTrue(any(detections[stamp].detections for stamp in both))
+                assert detection.results[0].hypothesis.class_id == 'person'
+                assert 0 <= detection.bbox.center.position.x <= WIDTH
+                assert 0 <= detection.bbox.center.position.y <= HEIGHT
+        assert any(detections[stamp].detections for stamp in both)
 
 
 @launch_testing.post_shutdown_test()

@@ -1,5 +1,6 @@
 """The whole graph: source and YOLO node as processes of their own, on real DDS."""
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -34,7 +35,7 @@ IMAGES = QoSProfile(depth=60, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 @pytest.fixture
 def dds(monkeypatch):
-    """What a process' environment gets so that large images arrive, on the loopback only."""
+    """Return the environment in which large images arrive, on the loopback only."""
     for name in DDS_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     return loopback_environment(ROOT, {'ROS_DISTRO': os.environ.get('ROS_DISTRO', '')})
@@ -42,7 +43,7 @@ def dds(monkeypatch):
 
 @pytest.fixture
 def start(processes, python, dds):
-    """Start a node as a process: start('yolo', config_file=...)."""
+    """Return a function that starts a node, by its name, as a process with parameters."""
     def start(name, env=dds, **parameters):
         command = [python, '-m', f'rdk_yolo_ros.nodes.{name}', '--ros-args']
         for key, value in parameters.items():
@@ -164,10 +165,8 @@ def udp_addresses(pid):
     """Return the local addresses of a process' UDP sockets."""
     links = []
     for descriptor in Path(f'/proc/{pid}/fd').iterdir():
-        try:
+        with contextlib.suppress(FileNotFoundError):
             links.append(os.readlink(descriptor))
-        except FileNotFoundError:
-            pass
     inodes = {found.group(1) for found in (re.match(r'socket:\[(\d+)\]', link) for link in links)
               if found}
     addresses = []
@@ -181,7 +180,7 @@ def udp_addresses(pid):
 
 @pytest.fixture
 def large_bag(tmp_path):
-    """A bag of two 1920x1080 NV12 images."""
+    """Return a bag of two 1920x1080 NV12 images."""
     pytest.importorskip('rosbags')
     from scene_bag import stamps, write_bag
     frame = Frame.from_nv12(np.full((1620, 1920), 90, np.uint8))
@@ -213,7 +212,7 @@ def test_without_the_profile_the_log_says_what_is_lost(start, large_bag):
 class TestDemo:
     @pytest.fixture
     def demo(self, processes, python, tmp_path):
-        """Start the demo: demo(FRAMES=20); its results go to tmp_path."""
+        """Return a function that starts the demo with settings; its results go to tmp_path."""
         def demo(**settings):
             return processes(python, ROOT / 'dev' / 'demo' / 'run.py',
                              env={'OUT': str(tmp_path), **settings})

@@ -13,9 +13,9 @@ from rdk_yolo_ros.frame import Frame
 from rdk_yolo_ros.image_sources import Calibration
 
 rclpy = pytest.importorskip('rclpy')
+from rcl_interfaces.srv import SetParameters  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import ReliabilityPolicy  # noqa: E402
-from rcl_interfaces.srv import SetParameters  # noqa: E402
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
 
 from rdk_yolo_ros.nodes.source import SourceNode  # noqa: E402
@@ -27,7 +27,7 @@ BUSY = os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1)
 
 @pytest.fixture
 def pictures(tmp_path):
-    """A folder of four small pictures, grey 0, 60, 120, 180."""
+    """Return a folder of four small pictures, grey 0, 60, 120, 180."""
     cv2 = pytest.importorskip('cv2')
     folder = tmp_path / 'pictures'
     folder.mkdir()
@@ -38,7 +38,7 @@ def pictures(tmp_path):
 
 @pytest.fixture
 def bag(tmp_path):
-    """A bag of ten NV12 images of noise, and those images."""
+    """Return a bag of ten NV12 images of noise, and those images."""
     pytest.importorskip('rosbags')
     from scene_bag import stamps, write_bag
     rng = np.random.default_rng(1)

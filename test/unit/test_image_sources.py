@@ -10,8 +10,15 @@ import pytest
 
 from rdk_yolo_ros.errors import FrameError
 from rdk_yolo_ros.frame import Frame
-from rdk_yolo_ros.image_sources import (Calibration, ImageSource, Prefetch, SourceError,
-                                        SourceImage, conform, open_source)
+from rdk_yolo_ros.image_sources import (
+    Calibration,
+    ImageSource,
+    Prefetch,
+    SourceError,
+    SourceImage,
+    conform,
+    open_source,
+)
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'dev' / 'demo'))
 LIMIT = 20.0

@@ -1,9 +1,9 @@
 # Included into every project() of an interface package that is built against the ROS wheels.
 #
-# The exported targets of the message wheels name the include directories of the machine that
-# built the wheels (its Python, its numpy). CMake refuses to generate while an imported target
-# names a directory that does not exist, and nothing here needs those directories: they are
-# taken off the targets once the project has found everything it uses.
+# The exported targets of the message wheels name include directories of the machine that built
+# the wheels (its Python's). CMake does not generate while an imported target names a directory
+# that is missing, and nothing here needs those: they are taken off the targets once the project
+# has found all that it uses.
 
 function(_drop_missing_include_directories)
   get_property(targets DIRECTORY PROPERTY IMPORTED_TARGETS)
