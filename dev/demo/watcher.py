@@ -14,7 +14,7 @@ from received import detections_from, keypoints_from
 from sensor_msgs.msg import Image, PointCloud2
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
-CONFIDENT = 0.5  # of a key point
+CONFIDENT = 0.5  # score of an instance or a key point
 _REMEMBERED = 30  # images, of which the results may still come
 
 
@@ -39,7 +39,7 @@ class Watcher(Node):
         self.latencies: list[float] = []
         self.names: list[str] = []
         self.best: Optional[dict[str, Any]] = None
-        self._best_merit = -1.0
+        self._best_merit = -float('inf')
         self._parts: collections.OrderedDict[int, dict[str, Any]] = collections.OrderedDict()
         self._needed = {'image', 'detections'}
         self._received_at: collections.deque[float] = collections.deque(maxlen=2)
@@ -114,11 +114,14 @@ class Watcher(Node):
 
     @staticmethod
     def _merit(parts: dict[str, Any]) -> float:
-        scores = [detection.results[0].hypothesis.score
-                  for detection in parts['detections'].detections]
-        merit = sum(scores)
+        scores = np.array([detection.results[0].hypothesis.score
+                           for detection in parts['detections'].detections])
+        # Doubtful ones crowd a picture; they are not what it is to show.
+        sure = scores >= CONFIDENT
+        merit = float(scores[sure].sum() - scores[~sure].sum())
         extra = parts.get('extra')
-        if extra is not None and hasattr(extra, 'fields') and scores:
+        if extra is not None and hasattr(extra, 'fields') and sure.any():
             # A person who is seen from head to foot shows more than two cut off at the edge.
-            merit += float((keypoints_from(extra)[..., 2] >= CONFIDENT).mean(axis=1).sum())
+            seen = keypoints_from(extra)[sure, :, 2] >= CONFIDENT
+            merit += float(seen.mean(axis=1).sum())
         return merit

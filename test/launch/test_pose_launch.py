@@ -15,6 +15,7 @@ pytest.importorskip('rosbags')
 pytest.importorskip('onnxruntime')
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory  # noqa: E402
+from launch import LaunchDescription  # noqa: E402
 from launch.actions import IncludeLaunchDescription, SetEnvironmentVariable, TimerAction  # noqa: E402
 from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
 import launch_testing  # noqa: E402
@@ -23,8 +24,6 @@ import launch_testing.markers  # noqa: E402
 import rclpy  # noqa: E402
 from sensor_msgs.msg import PointCloud2  # noqa: E402
 from vision_msgs.msg import Detection2DArray  # noqa: E402
-
-from launch import LaunchDescription  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'dev' / 'demo'))
 from processes import lock_domain, loopback_environment  # noqa: E402

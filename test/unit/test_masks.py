@@ -1,4 +1,4 @@
-"""Masks agree with interpolating the whole picture, however the image lies in the model's input."""
+"""Masks agree with interpolating the whole picture, wherever the image lies in the input."""
 
 import numpy as np
 import pytest

@@ -8,7 +8,7 @@ from rdk_yolo_ros.decode.nms import non_maximum_suppression
 
 
 def greedy(boxes, scores, groups, threshold, limit):
-    """The rule itself: best first, drop what overlaps a kept one of its group too much."""
+    """Apply the rule itself: best first, drop what overlaps a kept one of its group too much."""
     kept = []
     for i in sorted(range(len(boxes)), key=lambda i: (-scores[i], i)):
         if all((groups is not None and groups[i] != groups[k])

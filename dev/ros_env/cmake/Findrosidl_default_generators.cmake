@@ -1,6 +1,6 @@
 # Stands in front of the wheels' package of this name while an interface package is built here:
-# what Python and Fast DDS need is generated, the C++ interfaces and the introspection type
-# supports are not. That halves the time the build takes.
+# what rclpy and Fast DDS use is generated (introspection in C is: Fast DDS describes the types of
+# a subscription with it), the C++ interfaces are not. That nearly halves the time of the build.
 find_package(rosidl_default_generators REQUIRED CONFIG)
 list(FILTER AMENT_EXTENSIONS_rosidl_generate_idl_interfaces EXCLUDE REGEX
-  "^(rosidl_generator_cpp|rosidl_typesupport_(cpp|fastrtps_cpp|introspection_c|introspection_cpp)):")
+  "^(rosidl_generator_cpp|rosidl_typesupport_(cpp|fastrtps_cpp|introspection_cpp)):")
