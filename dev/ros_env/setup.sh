@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes .ros_env/ at the root of the checkout: ROS 2 and everything else that the demo and the
-# tests need, in use after `source .ros_env/setup.bash`. README.md, next to this file, has the rest.
+# tests need, in use after `source .ros_env/setup.bash`. README.md in this folder has the rest.
 #
 #   dev/ros_env/setup.sh           make it, or bring it up to date
 #   dev/ros_env/setup.sh --check   change nothing; exit status 0 when it is up to date, else 1
@@ -133,23 +133,25 @@ up_to_date() {
 
 # Runs a command that may take LIMIT seconds at most, its output going to the log.
 logged() {
-  local limit=$1
+  local limit=$1 status=0
   shift
   printf '+ %s\n' "$*" >> "$log"
-  timeout "$limit" "$@" >> "$log" 2>&1
+  timeout "$limit" "$@" >> "$log" 2>&1 || status=$?
+  (( status != 124 )) || printf 'no end after %s s: %s\n' "$limit" "$*" >> "$log"
+  return "$status"
 }
 
 # Nothing is cached or unpacked outside the checkout, whatever the user's settings say.
 pip() {
   PIP_NO_CACHE_DIR=1 PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 PIP_DISABLE_PIP_VERSION_CHECK=1 \
-    PIP_NO_INPUT=1 logged 900 "$env_dir/bin/python3" -m pip --retries 2 "$@"
+    PIP_NO_INPUT=1 logged 1800 "$env_dir/bin/python3" -m pip --retries 2 "$@"
 }
 
 pip_failed() {
   if tail -n 60 "$log" | grep -qE 'connection broken|ConnectionError|Max retries|timed out'; then
     die "the package index cannot be reached: is there a network? (the log: $log)"
   fi
-  die "pip failed: $(grep '^ERROR' "$log" | tail -n 1) (the log: $log)"
+  die "pip failed: $(grep -E '^ERROR|^no end' "$log" | tail -n 1) (the log: $log)"
 }
 
 make_venv() {
@@ -157,7 +159,7 @@ make_venv() {
   mkdir -p "$env_dir/log" "$env_dir/tmp"
   printf '*\n' > "$env_dir/.gitignore"
   : > "$env_dir/COLCON_IGNORE"
-  logged 120 "$python" -m venv "$@" "$env_dir" ||
+  logged 900 "$python" -m venv "$@" "$env_dir" ||
     die "no virtual environment can be made: $(tail -n 1 "$log")"
 }
 
@@ -177,9 +179,9 @@ find_python_headers() {
   mkdir -p "$root/lists/partial" "$root/cache/archives/partial"
   say "Python.h is missing on this machine: unpacking $package into .ros_env/"
   command -v apt-get > /dev/null &&
-    { logged 120 env -C "$root" apt-get download "$package" ||
-      { logged 120 apt-get "${private[@]}" update &&
-        logged 120 env -C "$root" apt-get "${private[@]}" download "$package"; }; } &&
+    { logged 300 env -C "$root" apt-get download "$package" ||
+      { logged 300 apt-get "${private[@]}" update &&
+        logged 300 env -C "$root" apt-get "${private[@]}" download "$package"; }; } &&
     logged 60 dpkg-deb -x "$root"/*.deb "$root" &&
     rm -rf "$root"/*.deb "$root/lists" "$root/cache" &&
     [[ -f $python_include/Python.h ]] ||
@@ -312,7 +314,8 @@ main() {
   exec 9< "$here/setup.sh"
   if ! flock --nonblock 9; then
     say "waiting for another run of this script"
-    flock --timeout 900 9 || die "another run has been at work for 15 minutes: end it, try again"
+    flock --timeout 1800 9 ||
+      die "another run has been at work for half an hour: end it and try again"
     if up_to_date; then
       say "up to date"
       return

@@ -147,6 +147,39 @@ PROGRAMS = [
 ]
 
 
+@pytest.mark.skipif(not os.environ.get('AMENT_PREFIX_PATH'), reason='no ROS 2 is sourced')
+def test_a_message_and_a_service_of_the_built_types_travel():
+    rclpy = pytest.importorskip('rclpy')
+    from composition_interfaces.srv import ListNodes
+    from vision_msgs.msg import Detection2D, Detection2DArray
+
+    def list_nodes(request, response):
+        response.full_node_names, response.unique_ids = ['/camera'], [2**63]
+        return response
+
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    try:
+        node = rclpy.create_node('test_ros_env', context=context)
+        executor = rclpy.executors.SingleThreadedExecutor(context=context)
+        executor.add_node(node)
+        received = rclpy.task.Future(executor=executor)
+        node.create_subscription(Detection2DArray, '~/detections', received.set_result, 1)
+        publisher = node.create_publisher(Detection2DArray, '~/detections', 1)
+        node.create_service(ListNodes, '~/list_nodes', list_nodes)
+        client = node.create_client(ListNodes, '~/list_nodes')
+        assert client.wait_for_service(30.0)
+        answer = client.call_async(ListNodes.Request())
+        sent = Detection2DArray(detections=[Detection2D(id='7')])
+        node.create_timer(0.1, lambda: publisher.publish(sent))
+        for future in (received, answer):
+            executor.spin_until_future_complete(future, 30.0)
+        assert received.result() == sent
+        assert list(answer.result().unique_ids) == [2**63]
+    finally:
+        rclpy.shutdown(context=context)
+
+
 @pytest.fixture
 def bare(tmp_path):
     """
@@ -177,7 +210,7 @@ def run_setup(bare, *arguments, **environment):
     return subprocess.run(
         [bare / 'bin' / 'bash', bare / 'checkout' / 'dev' / 'ros_env' / 'setup.sh', *arguments],
         env={'PATH': str(bare / 'bin'), 'HOME': str(bare / 'home'), **environment},
-        capture_output=True, text=True, timeout=150, check=False)
+        capture_output=True, text=True, timeout=600, check=False)
 
 
 def assert_one_line(result, *words):
@@ -221,6 +254,7 @@ def test_a_machine_without_wheels_is_told_to_source_a_ros(bare, machine):
 
 
 @on_wheels_machine
+@pytest.mark.timeout(600)  # a virtual environment is made: seconds, but minutes on a busy machine
 def test_a_missing_network_is_named_and_nothing_is_written_outside_the_checkout(bare):
     before = set(bare.iterdir())
     result = run_setup(bare, PIP_CONFIG_FILE=os.devnull, PIP_INDEX_URL='http://127.0.0.1:9/simple')
