@@ -21,7 +21,7 @@ from rdk_yolo_ros.scenes import render_scene
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / 'dev' / 'demo'))
-from processes import Child, end, lock_domain, loopback_environment  # noqa: E402
+from processes import Child, end, interrupt, lock_domain, loopback_environment  # noqa: E402
 
 BAR_MB, BAR_GROWTH = 250.0, 0.01
 WARM_UP = 500  # frames, after which every buffer has its size
@@ -84,7 +84,8 @@ def measure(frames: int, width: int, height: int, rate: float) -> tuple[list[flo
             listener.destroy_node()
             rclpy.try_shutdown()
         finally:
-            end(children)
+            interrupt(children)
+            end(children, 5.0)
             lock.close()
     return resident, seconds
 

@@ -34,7 +34,9 @@ class UnsupportedEncoding(FrameError):
         """Remember the encoding as the message spelled it."""
         self.encoding = encoding
         known = ', '.join(ENCODINGS)
-        super().__init__(f'encoding {encoding!r} is not understood, expected one of {known}; '
+        # The encoding is whatever a message holds.
+        shown = encoding if len(encoding) <= 60 else f'{encoding[:57]}...'
+        super().__init__(f'encoding {shown!r} is not understood, expected one of {known}; '
                          'install cv_bridge to have other encodings converted, or set the '
                          'publisher to one of these')
 

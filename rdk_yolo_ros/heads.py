@@ -229,10 +229,12 @@ def _read_by_channels(heads: _Heads, prototypes: Optional[Head],
             f'{f" as {wanted}" if str(wanted) else ""}: expected class_num, 4 * reg_max for the '
             'box (64), and for pose 3 * num_keypoints (51), for segment 32 with prototypes')
     if wanted.reg_max is None:
-        readings = {r for r in readings if r.box == 4 * STANDARD_REG_MAX} or readings
+        readings = ({r for r in readings if r.box == 4 * STANDARD_REG_MAX}
+                    or {r for r in readings if r.box == 4} or readings)
     if wanted.num_keypoints is None:
         readings = {r for r in readings if r.extra == 3 * STANDARD_KEYPOINTS} or readings
     for reading in readings:
+        _refuse_without_dfl(reading)
         channels = (reading.box, reading.classes, reading.extra)[:len(first)]
         if len(set(channels)) < len(channels):
             raise HeadError(
@@ -251,7 +253,7 @@ def _level(stride: int, by_channels: dict[int, Head], channels: Sequence[int]) -
 def _assignments(channels: list[int], prototypes: Optional[Head]) -> Iterator[_Reading]:
     """Yield the readings of one stride's channel counts, whatever the caller knows."""
     for i, box in enumerate(channels):
-        if box % 4 or box < 8:
+        if box % 4:
             continue
         rest = channels[:i] + channels[i + 1:]
         if len(rest) == 1 and prototypes is None:
@@ -303,8 +305,16 @@ def _read_in_order(heads: _Heads, prototypes: Optional[Head], wanted: _Wanted,
     return reading, tuple(levels)
 
 
+def _refuse_without_dfl(reading: _Reading) -> None:
+    if reading.box == 4:
+        raise HeadError('the box heads have 4 channels, distances without a distribution '
+                        '(YOLO26), which this version does not decode; expected 4 * reg_max '
+                        'channels, 64 for YOLOv8 to 12')
+
+
 def _check_reading(reading: _Reading, stride: int, prototypes: Optional[Head]) -> None:
-    if reading.box % 4 or reading.box < 8:
+    _refuse_without_dfl(reading)
+    if reading.box % 4:
         raise HeadError(f'the box head of stride {stride} has {reading.box} channels, expected '
                         '4 * reg_max with a reg_max of 2 or more')
     if reading.task == 'pose' and reading.extra % 3:

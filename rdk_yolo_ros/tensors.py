@@ -119,8 +119,10 @@ def stored_threshold(info: TensorInfo, real: float) -> Union[np.ndarray, float]:
     limit = np.float64(real) / info.scale.astype(np.float64) + zero_point
     if info.dtype.kind in 'iu':
         limits = np.iinfo(info.dtype)
-        # Integers above a real limit are those above its floor; clipped so that the comparison
-        # stays in the tensor's own dtype, which is several times faster than in float64.
-        below = np.clip(np.floor(limit), limits.min, limits.max)
-        limit = below.astype(info.dtype)
+        # Integers above a real limit are those above its floor. A comparison in the tensor's own
+        # dtype is several times faster than one in float64.
+        limit = np.minimum(np.floor(limit), limits.max)
+        # A limit below every stored number has no place in that dtype.
+        if (limit >= limits.min).all():
+            limit = limit.astype(info.dtype)
     return limit[0] if limit.size == 1 else limit

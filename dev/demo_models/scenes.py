@@ -26,6 +26,13 @@ def held_out_scene(seed: int) -> Scene:
     return render_scene(seed, width, height)
 
 
+# Aspect and how much larger than the model's input the frames are: 640x480, 640x640, 1280x720 and
+# 1920x1080 cameras before a model of 640 pixels, and anything else.
+_CAMERAS: tuple[tuple[float | None, float], ...] = (
+    (4 / 3, 1.), (1., 1.), (16 / 9, 2.), (16 / 9, 3.), (None, 1.))
+_CAMERA_SHARES = (.30, .27, .25, .03, .15)
+
+
 @dataclass
 class Sample:
     """One training image of S x S pixels with its targets."""
@@ -47,20 +54,23 @@ class Sample:
 def training_sample(seed: int, size: int) -> Sample:
     """Render a scene of a random shape and letterbox it, as cameras' frames will be."""
     rng = np.random.default_rng((seed, 77))
-    aspect = float(rng.choice((1., 4 / 3, 16 / 9, 3 / 4), p=(.4, .3, .2, .1)))
-    long_side = size if rng.random() < 0.7 else size * rng.uniform(0.75, 1.)
+    aspect, oversize = _CAMERAS[rng.choice(len(_CAMERAS), p=_CAMERA_SHARES)]
+    long_side = float(size)
+    if aspect is None:
+        aspect = float(np.exp(rng.uniform(np.log(3 / 4), np.log(16 / 9))))
+        long_side = size * rng.uniform(0.75, 1.)
+        oversize = rng.uniform(1., 1.6)
     width = int(round(long_side * min(aspect, 1.) / 2)) * 2
     height = int(round(long_side / max(aspect, 1.) / 2)) * 2
-    oversize = rng.uniform(1.2, 2.0 if size < 500 else 1.6) if rng.random() < 0.3 else 1.
     full_width, full_height = (int(round(v * oversize / 2)) * 2 for v in (width, height))
     scene = render_scene(seed, full_width, full_height)
     image = scene.image
-    if rng.random() < 0.6:   # cameras deliver chroma at half the resolution
+    if rng.random() < 0.8:   # cameras deliver chroma at half the resolution
         image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420),
                              cv2.COLOR_YUV2BGR_I420)
     scale = np.array((width / full_width, height / full_height), np.float32)
     if oversize > 1:
-        how = cv2.INTER_LINEAR if rng.random() < 0.7 else cv2.INTER_AREA
+        how = cv2.INTER_LINEAR if rng.random() < 0.85 else cv2.INTER_AREA
         image = cv2.resize(image, (width, height), interpolation=how)
     left, top = (size - width) // 2, (size - height) // 2
     if rng.random() < 0.3:
@@ -84,7 +94,7 @@ def training_sample(seed: int, size: int) -> Sample:
             keypoints[i, seen, :2] = keypoints[i, seen, :2] * scale + offset
         mask = instance.full_mask(full_height, full_width).astype(np.uint8) * 255
         if oversize > 1:
-            mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR)
+            mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA)
         plane[top:top + height, left:left + width] = mask
         masks[i] = cv2.resize(plane, (size // 4, size // 4), interpolation=cv2.INTER_AREA)
     return Sample(canvas, boxes, classes, keypoints, areas, masks)

@@ -29,6 +29,23 @@ def non_maximum_suppression(boxes: np.ndarray, scores: np.ndarray, groups: Optio
     """
     if len(boxes) == 0:
         return np.zeros(0, np.intp)
+    # What survives among the best candidates survives among all of them, so where enough do, the
+    # others need not be looked at: a threshold of 0 would compare thousands with one another.
+    enough = 4 * limit + 1000
+    if len(boxes) > enough:
+        order = np.argsort(-scores, kind='stable')
+        while enough < len(boxes):
+            best = order[:enough]
+            kept = _suppress(boxes[best], scores[best], None if groups is None else groups[best],
+                             iou_threshold)
+            if len(kept) >= limit:
+                return best[kept[:limit]]
+            enough *= 2
+    return _suppress(boxes, scores, groups, iou_threshold)[:limit]
+
+
+def _suppress(boxes: np.ndarray, scores: np.ndarray, groups: Optional[np.ndarray],
+              iou_threshold: float) -> np.ndarray:
     # OpenCV's loop runs on doubles: shifting each group to a place of its own loses nothing.
     rectangles = boxes.astype(np.float64)
     rectangles[:, 2:] -= rectangles[:, :2]
@@ -38,4 +55,4 @@ def non_maximum_suppression(boxes: np.ndarray, scores: np.ndarray, groups: Optio
     # Lists, as OpenCV's binding reads arrays of rectangles more slowly. Its own top_k would cut
     # the candidates, not the survivors; its own score threshold of 0 drops scores of 0.
     kept = cv2.dnn.NMSBoxes(rectangles.tolist(), scores.tolist(), 0.0, float(iou_threshold))
-    return np.asarray(kept, np.intp).reshape(-1)[:limit]
+    return np.asarray(kept, np.intp).reshape(-1)

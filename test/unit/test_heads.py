@@ -106,6 +106,14 @@ def test_an_unusual_reg_max_is_ambiguous_until_it_is_named():
     assert identify_heads(infos, (640, 640), class_num=32).reg_max == 20
 
 
+@pytest.mark.parametrize('channels', [{'class_num': 80}, {'class_num': 16}, {'class_num': 1}])
+@pytest.mark.parametrize('name', SEED_ORDERS)
+def test_boxes_without_a_distribution_are_not_taken_for_something_else(name, channels):
+    infos = outputs_of(SEED_ORDERS[name], box=4, **channels)
+    with pytest.raises(HeadError, match='4 channels.*YOLO26'):
+        identify_heads(infos, (640, 640))
+
+
 @pytest.mark.parametrize(('wanted', 'named'), [
     ({'class_num': 79}, 'class_num 79'), ({'task': 'pose'}, 'task pose'),
     ({'reg_max': 10}, 'reg_max 10')])

@@ -49,6 +49,17 @@ def test_boxes_of_other_groups_far_outside_the_image_do_not_meet():
         assert len(non_maximum_suppression(boxes, scores, groups, 0.1, 10)) == 2
 
 
+def test_many_candidates_give_what_the_plain_rule_gives():
+    rng = np.random.default_rng(3)
+    corners = rng.uniform(0, 2000, (2500, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(20, 120, (2500, 2))], 1)
+    boxes, scores = boxes.astype(np.float32), rng.choice(np.linspace(0, 1, 50, dtype='f4'), 2500)
+    groups = rng.integers(0, 2, 2500).astype(np.int32)
+    for limit in (20, 300):  # the first is reached early, the second only with most candidates
+        kept = non_maximum_suppression(boxes, scores, groups, 0.3, limit)
+        assert kept.tolist() == greedy(boxes, scores, groups, 0.3, limit)
+
+
 def test_no_boxes_are_no_problem():
     empty = np.zeros((0, 4), np.float32)
     assert len(non_maximum_suppression(empty, np.zeros(0, np.float32), None, 0.5, 10)) == 0

@@ -37,6 +37,13 @@ def test_a_threshold_on_stored_numbers_selects_as_one_on_real_numbers(real, scal
         assert (np.int32(stored) > limit) == (exact > real)
 
 
+def test_a_threshold_below_every_stored_number_lets_all_of_them_pass():
+    for scale in (0.05, [0.05, 10.0]):
+        info = TensorInfo('t', (1, 1, 1, 2), np.int8, scale=scale, quantize_axis=3)
+        lowest = np.full((1, 2), -128, np.int8)
+        assert (lowest > stored_threshold(info, -7.6))[0, 0]  # -128 * 0.05 = -6.4
+
+
 def test_padding_is_cropped_without_a_copy():
     info = TensorInfo('t', (1, 2, 2, 3), np.int32, aligned_shape=(1, 2, 2, 4))
     stored = np.arange(16, dtype=np.int32)
