@@ -15,7 +15,10 @@ from typing import Optional
 import numpy as np
 
 from rdk_yolo_ros.errors import HeadError
+from rdk_yolo_ros.head_layout import Head, HeadLayout, Level
 from rdk_yolo_ros.tensors import TensorInfo
+
+__all__ = ['Head', 'HeadLayout', 'Level', 'ROLES', 'TensorInfo', 'identify_heads']
 
 # The roles that `order` (a work configuration's `outputs`) gives to outputs.
 ROLES = ('box', 'class', 'keypoints', 'coefficients', 'prototypes')
@@ -28,67 +31,6 @@ STANDARD_REG_MAX = 16
 STANDARD_KEYPOINTS = 17
 
 _EXTRA_TASK = {'keypoints': 'pose', 'coefficients': 'segment'}
-
-
-@dataclass(frozen=True)
-class Head:
-    """
-    One output tensor in its role.
-
-    Attributes:
-        index: its position among the model's outputs.
-        info: its description.
-        grid_hw: cells down and across.
-        channels: values in a cell.
-        channels_last: True for NHWC, False for NCHW.
-
-    """
-
-    index: int
-    info: TensorInfo
-    grid_hw: tuple[int, int]
-    channels: int
-    channels_last: bool
-
-
-@dataclass(frozen=True)
-class Level:
-    """The heads of one stride; `extra` is the key point or mask coefficient head, or None."""
-
-    stride: int
-    class_head: Head
-    box_head: Head
-    extra: Optional[Head] = None
-
-
-@dataclass(frozen=True)
-class HeadLayout:
-    """
-    A model's outputs, understood.
-
-    Attributes:
-        task: 'detect', 'segment' or 'pose'.
-        input_hw: the model's input, pixels.
-        levels: one for each stride, finest first.
-        class_num: number of classes.
-        reg_max: bins of the box distribution for each side.
-        num_keypoints: key points of an instance, 0 where the task has none.
-        prototypes: the mask prototypes, or None.
-
-    """
-
-    task: str
-    input_hw: tuple[int, int]
-    levels: tuple[Level, ...]
-    class_num: int
-    reg_max: int
-    num_keypoints: int = 0
-    prototypes: Optional[Head] = None
-
-    @property
-    def strides(self) -> tuple[int, ...]:
-        """The strides, finest first."""
-        return tuple(level.stride for level in self.levels)
 
 
 @dataclass(frozen=True)

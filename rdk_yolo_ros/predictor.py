@@ -17,7 +17,7 @@ import numpy as np
 from rdk_yolo_ros.decode import DecodeOptions, Decoder, make_decoder
 from rdk_yolo_ros.detections import Detections
 from rdk_yolo_ros.frame import Frame
-from rdk_yolo_ros.heads import HeadLayout
+from rdk_yolo_ros.head_layout import HeadLayout
 from rdk_yolo_ros.letterbox import Letterbox
 from rdk_yolo_ros.matching import choose_class_names, choose_keypoint_names, match_model
 from rdk_yolo_ros.runtimes import Runtime, open_runtime

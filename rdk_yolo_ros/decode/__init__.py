@@ -6,7 +6,7 @@ from rdk_yolo_ros.decode.detect import Decoder
 from rdk_yolo_ros.decode.options import DecodeOptions
 from rdk_yolo_ros.decode.pose import PoseDecoder
 from rdk_yolo_ros.decode.segment import SegmentDecoder
-from rdk_yolo_ros.heads import HeadLayout
+from rdk_yolo_ros.head_layout import HeadLayout
 
 __all__ = ['DecodeOptions', 'Decoder', 'make_decoder']
 

@@ -11,7 +11,7 @@ import numpy as np
 from rdk_yolo_ros.decode.boxes import boxes_from_distances, distances
 from rdk_yolo_ros.decode.options import DecodeOptions
 from rdk_yolo_ros.errors import ModelError
-from rdk_yolo_ros.heads import Head, HeadLayout
+from rdk_yolo_ros.head_layout import Head, HeadLayout
 from rdk_yolo_ros.tensors import dequantize, stored_threshold
 
 # Upstream lets so many candidates into non-maximum suppression (Ultralytics' max_nms).

@@ -11,7 +11,7 @@ from rdk_yolo_ros.decode.candidates import CandidateFinder, Candidates
 from rdk_yolo_ros.decode.nms import non_maximum_suppression
 from rdk_yolo_ros.decode.options import DecodeOptions
 from rdk_yolo_ros.detections import Detections
-from rdk_yolo_ros.heads import HeadLayout
+from rdk_yolo_ros.head_layout import HeadLayout
 from rdk_yolo_ros.letterbox import Letterbox
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from rdk_yolo_ros.decode.candidates import Candidates, sigmoid
 from rdk_yolo_ros.decode.detect import Decoder
 from rdk_yolo_ros.decode.options import DecodeOptions
-from rdk_yolo_ros.heads import HeadLayout
+from rdk_yolo_ros.head_layout import HeadLayout
 from rdk_yolo_ros.letterbox import Letterbox
 
 

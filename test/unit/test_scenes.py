@@ -1,7 +1,5 @@
 """Scenes: the truth agrees with itself and with the picture, and is the same every time."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -136,15 +134,3 @@ def test_video_moves_smoothly():
                 step = np.abs(a.keypoints[both, :2] - b.keypoints[both, :2])
                 # A tenth of the image's height in a thirtieth of a second would be a jump.
                 assert step.max(initial=0) < 24
-
-
-def test_a_video_frame_costs_less_than_a_thirtieth_of_a_second():
-    video = SceneVideo(0, 640, 480)
-    video.frame(0)
-    costs = []
-    for index in range(1, 20):
-        # Processor time: what other programs on the machine take does not count.
-        started = time.process_time()
-        video.frame(index)
-        costs.append(time.process_time() - started)
-    assert np.median(costs) < 1 / 30

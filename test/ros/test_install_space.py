@@ -1,0 +1,155 @@
+"""What `colcon build` and `pip install .` put in place works there, without the checkout."""
+
+import importlib.util
+import os
+from pathlib import Path
+import shutil
+import subprocess
+import zipfile
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+INSTALL = ROOT / 'install'
+EXECUTABLES = INSTALL / 'rdk_yolo_ros' / 'lib' / 'rdk_yolo_ros'
+LIMIT = 120.0  # seconds that a build tool may take
+
+built = pytest.mark.skipif(not (EXECUTABLES / 'yolo').is_file(),
+                           reason='needs install/, which make build makes')
+
+
+def without(paths, *folders):
+    """Return a search path but for the entries that are `folders` or below, or none at all."""
+    kept = [path for path in paths.split(os.pathsep) if path]
+    for folder in folders:
+        kept = [path for path in kept if Path(path).resolve() != folder
+                and folder not in Path(path).resolve().parents]
+    return os.pathsep.join(path for path in kept if Path(path).resolve() != ROOT)
+
+
+@pytest.fixture
+def installed(processes, tmp_path):
+    """Start what follows in another folder, in a shell that sourced install/setup.bash."""
+    # Neither the checkout nor what an earlier `source` left: setup.bash alone brings the package.
+    env = {name: without(os.environ.get(name, ''), INSTALL)
+           for name in ('PYTHONPATH', 'AMENT_PREFIX_PATH')}
+
+    def start(*argv):
+        # exec: the process that the fixture ends is the node itself.
+        return processes('bash', '-c', 'cd "$1" && source "$2" && shift 2 && exec "$@"', 'bash',
+                         tmp_path, INSTALL / 'setup.bash', *argv, env=env)
+
+    return start
+
+
+@built
+def test_the_module_comes_from_the_install_space(installed, python, tmp_path):
+    process = installed(python, '-c', 'import os, sys, rdk_yolo_ros.nodes.yolo as yolo\n'
+                        'print(yolo.__file__, os.getcwd(), *sys.path, sep="\\n")')
+    assert process.wait() == 0, process.output
+    module, folder, *path = process.lines
+    assert INSTALL in Path(module).parents
+    assert Path(folder).resolve() == tmp_path.resolve()
+    assert str(ROOT) not in path
+
+
+@built
+def test_the_installed_executables_turn_images_into_detections(graph, installed):
+    messages = pytest.importorskip('vision_msgs.msg')
+    results = graph.record(messages.Detection2DArray, '/yolo/detections')
+    # From the share folder: the process' own folder is empty.
+    yolo = installed(EXECUTABLES / 'yolo', '--ros-args',
+                     '-p', 'config_file:=config/demo_detect.json')
+    model = yolo.wait_for_line('detect model')
+    assert str(INSTALL / 'rdk_yolo_ros' / 'share' / 'rdk_yolo_ros' / 'models') in model
+    source = installed(EXECUTABLES / 'source', '--ros-args', '-p', 'width:=320', '-p', 'rate:=5.0')
+    message, = results.wait()
+    assert message.header.frame_id == 'camera'
+    assert yolo.is_running()
+    assert source.is_running()
+
+
+def run(*argv, cwd, **env):
+    """Run a tool and return its output, or fail with it."""
+    done = subprocess.run([str(arg) for arg in argv], cwd=cwd, timeout=LIMIT, text=True,
+                          stdin=subprocess.DEVNULL, capture_output=True, check=False,
+                          env={**os.environ, **env})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory):
+    """Build a wheel of the tracked files, from a copy, so that nothing appears in the checkout."""
+    import sys
+    for module in ('pip', 'setuptools', 'wheel'):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f'needs {module}')
+    if shutil.which('git') is None or not (ROOT / '.git').exists():
+        pytest.skip('needs a git checkout')
+    tracked = run('git', 'ls-files', '-z', cwd=ROOT).split('\0')
+    folder = tmp_path_factory.mktemp('wheel')
+    for name in filter(None, tracked):
+        if (ROOT / name).exists():
+            (folder / 'source' / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / 'source' / name, follow_symlinks=False)
+    run(sys.executable, '-m', 'pip', 'wheel', '.', '--no-deps', '--no-build-isolation',
+        '--no-index', '--disable-pip-version-check', '--wheel-dir', folder / 'out',
+        cwd=folder / 'source')
+    wheel, = (folder / 'out').glob('*.whl')
+    return wheel
+
+
+def test_a_wheel_holds_the_package_and_its_share_data(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        entry_points = next(archive.read(name).decode() for name in names
+                            if name.endswith('.dist-info/entry_points.txt'))
+        schema = archive.read('rdk_yolo_ros/work_config.schema.json')
+        share = {name.split('.data/data/share/rdk_yolo_ros/')[1]: archive.read(name)
+                 for name in names if '.data/data/share/rdk_yolo_ros/' in name}
+    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / 'rdk_yolo_ros').rglob('*.py')
+               if is_tracked(path)}
+    assert modules <= names
+    assert 'yolo = rdk_yolo_ros.nodes.yolo:main' in entry_points
+    assert 'source = rdk_yolo_ros.nodes.source:main' in entry_points
+    for folder in ('config', 'launch', 'models'):
+        expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob('*')
+                    if path.is_file() and is_tracked(path)}
+        assert expected
+        assert expected <= set(share)
+    assert share['package.xml'] == (ROOT / 'package.xml').read_bytes()
+    assert share['config/work_config.schema.json'] == schema  # the file, not a broken link
+    assert any(name.endswith('data/share/ament_index/resource_index/packages/rdk_yolo_ros')
+               for name in names)
+    assert not any(name.startswith(('test', 'dev', 'benchmarks')) for name in names)
+
+
+def is_tracked(path):
+    done = subprocess.run(['git', 'ls-files', '--error-unmatch', str(path)], cwd=ROOT,
+                          timeout=LIMIT, capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def test_an_installed_wheel_finds_its_share_data(wheel, python, tmp_path):
+    pytest.importorskip('onnxruntime')
+    run(python, '-m', 'pip', 'install', '--no-deps', '--no-index', '--disable-pip-version-check',
+        '--ignore-installed', '--prefix', tmp_path / 'prefix', wheel, cwd=tmp_path)
+    package, = (tmp_path / 'prefix').rglob('rdk_yolo_ros/__init__.py')
+    search = without(os.environ.get('PYTHONPATH', ''), INSTALL)
+    output = run(python, '-c', 'from rdk_yolo_ros import Predictor\n'
+                 'from rdk_yolo_ros.share import find_file\n'
+                 'predictor = Predictor.from_config(find_file("config/demo_detect.json"))\n'
+                 'print(predictor.runtime.path)', cwd=tmp_path, AMENT_PREFIX_PATH='',
+                 PYTHONPATH=f'{package.parents[1]}{os.pathsep}{search}')
+    assert tmp_path / 'prefix' in Path(output.strip()).parents
+
+
+def test_colcon_takes_the_checkout_for_an_ament_python_package():
+    if shutil.which('colcon') is None:
+        pytest.skip('needs colcon')
+    listed = run('colcon', '--log-base', os.devnull, 'list', '--base-paths', ROOT,
+                 '--packages-select', 'rdk_yolo_ros', cwd=ROOT)
+    assert listed.split()[0] == 'rdk_yolo_ros'
+    assert '(ros.ament_python)' in listed
+    assert len(listed.splitlines()) == 1
