@@ -1,7 +1,7 @@
 """Run every benchmark: `python3 -m benchmarks`, or `make bench`."""
 
-from benchmarks import decode, letterbox, node_memory
+from benchmarks import conversion, decode, letterbox, node_memory
 
-for benchmark in (letterbox, decode, node_memory):
+for benchmark in (letterbox, conversion, decode, node_memory):
     benchmark.main()
     print(flush=True)

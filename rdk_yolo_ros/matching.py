@@ -7,7 +7,7 @@ import logging
 from typing import Any, Optional
 
 from rdk_yolo_ros import coco
-from rdk_yolo_ros.errors import HeadError, WorkConfigError
+from rdk_yolo_ros.errors import HeadError, ModelError, WorkConfigError
 from rdk_yolo_ros.heads import HeadLayout, identify_heads
 from rdk_yolo_ros.runtimes import Runtime
 from rdk_yolo_ros.work_config import WorkConfig
@@ -22,8 +22,12 @@ def match_model(config: WorkConfig, runtime: Runtime) -> HeadLayout:
     Raises:
         WorkConfigError: a figure in the configuration is not the model's; names both.
         HeadError: the model's outputs are no YOLO heads, or can be read in several ways.
+        ModelError: a head holds integers and the model file says no scale for them.
 
     """
+    if config.model_name is not None:
+        _log.warning('%s: model_name is %r, and choosing from a file of several models is not in '
+                     'this version; ignored', config.source, config.model_name)
     outputs = len(runtime.outputs)
     if config.model_output_count not in (None, outputs):
         raise _contradiction(config, runtime, 'model_output_count', config.model_output_count,
@@ -32,6 +36,7 @@ def match_model(config: WorkConfig, runtime: Runtime) -> HeadLayout:
     if class_num is None and config.class_names is not None:
         class_num = len(config.class_names)
     layout = _identify(config, runtime, class_num)
+    _check_scales(layout, runtime)
     if config.strides is not None and tuple(sorted(config.strides)) != layout.strides:
         raise _contradiction(config, runtime, 'strides', config.strides, layout.strides)
     if layout.prototypes is not None \
@@ -80,6 +85,18 @@ def _identify(config: WorkConfig, runtime: Runtime, class_num: Optional[int]) ->
         if wanted is not None and wanted != found:
             raise _contradiction(config, runtime, _as_given(config, key), wanted, found)
     raise HeadError(f'{runtime.path}: {problem}') from None
+
+
+def _check_scales(layout: HeadLayout, runtime: Runtime) -> None:
+    """Raise ModelError where a head's integers cannot become real numbers."""
+    heads = [head for level in layout.levels
+             for head in (level.class_head, level.box_head, level.extra)]
+    for head in (*heads, layout.prototypes):
+        if head is not None and head.info.dtype.kind in 'iu' and head.info.scale is None:
+            raise ModelError(
+                f'{runtime.path}: output {head.info.name!r} is {head.info.dtype} and has no '
+                'scale, without which it would decode to nonsense; give its scale in the ONNX '
+                'metadata `output_quantization`, or export it as float32')
 
 
 def _as_given(config: WorkConfig, key: str) -> str:

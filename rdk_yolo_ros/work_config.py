@@ -31,11 +31,16 @@ SCHEMA_NAME = 'work_config.schema.json'
 
 # What dnn_Parser says of the task.
 _PARSER_TASK = {'yolov8': 'detect', 'yolov10': 'detect', 'ultralytics_yolo': 'detect',
-                'yolov8_seg': 'segment', 'yolo26_seg': 'segment', 'yolo26e_seg': 'segment'}
+                'yolov8_seg': 'segment'}
 _ANCHOR_PARSERS = ('yolov2', 'yolov3', 'yolov5', 'yolov5x')
 _OTHER_PARSERS = ('classification', 'ssd', 'fcos', 'efficient_det', 'unet')
 # The compiler's words (input_space_and_range) for how a model reads NV12.
 _NV12_RANGE = {'regular': 'full', 'bt601_video': 'limited'}
+# What the schema has for later versions, so that a file keeps its meaning; open_runtime speaks of
+# the runtimes.
+_NOT_YET: dict[str, tuple[Any, ...]] = {
+    'task': ('obb', 'classify'), 'outputs': ('angle',), 'reg_max': (1,),
+    'dnn_Parser': ('yolo26_seg', 'yolo26e_seg')}
 _MAX_FAULTS = 3
 
 
@@ -48,7 +53,7 @@ class WorkConfig:
 
     Attributes:
         model_file: absolute path of the model, a file that exists.
-        task: 'detect', 'segment', 'pose', 'obb', 'classify'; given explicitly.
+        task: 'detect', 'segment' or 'pose'; given explicitly.
         task_hint: the task that `dnn_Parser` suggests; what the model says goes before it.
         class_num: number of classes.
         class_names: their names, from `class_names` or the `cls_names_list` file.
@@ -64,7 +69,7 @@ class WorkConfig:
         nv12_range: 'full' or 'limited', how the model reads NV12.
         runtime: 'auto' or a runtime's name.
         outputs: the role of each output, in the model's order.
-        model_name: which model of a file with several.
+        model_name: which model of a file with several; no runtime here has such files.
         model_output_count: number of outputs that the model must have.
         source: the file that this came from, for messages.
 
@@ -118,6 +123,7 @@ class WorkConfig:
         given = dict(mapping)
         faults = [_name_nearest(key, given[key]) for key in given if key not in known_keys()]
         faults += _schema_faults({k: v for k, v in given.items() if k in known_keys()})
+        faults = faults or _faults_of_later(given)
         if faults:
             more = len(faults) - _MAX_FAULTS
             raise WorkConfigError(f'{source}: ' + '; '.join(faults[:_MAX_FAULTS])
@@ -230,6 +236,21 @@ def _schema_faults(given: Mapping[str, Any]) -> list[str]:
     return [_fault(by_place[place]) for place in sorted(by_place)]
 
 
+def _faults_of_later(given: Mapping[str, Any]) -> list[str]:
+    """Return the values that only a later version does."""
+    faults = []
+    for key, words in _NOT_YET.items():
+        values = given.get(key, ())
+        for value in values if isinstance(values, list) else [values]:
+            if value in words:
+                part = schema()['properties'][key]
+                expected = 'a whole number from 2' if key == 'reg_max' \
+                    else _describe(part.get('items', part))
+                faults.append(f'{key} is {shown(value)}, which is not in this version; expected '
+                              f'{expected}')
+    return list(dict.fromkeys(faults))
+
+
 def _fault(error: jsonschema.ValidationError) -> str:
     """Return a schema violation as: key is value, expected this."""
     if error.validator == 'required':
@@ -256,7 +277,7 @@ def _expected(error: jsonschema.ValidationError) -> str:
 def _describe(part: Mapping[str, Any]) -> str:
     """Return what a part of the schema asks for, in words."""
     if 'enum' in part:
-        return 'one of ' + ', '.join(part['enum'])
+        return 'one of ' + ', '.join(_choices(part))
     kind = part['type']
     if kind == 'array':
         return f'a list of at least {part["minItems"]}, each {_describe(part["items"])}'
@@ -266,11 +287,17 @@ def _describe(part: Mapping[str, Any]) -> str:
     return f'{words} from {part["minimum"]} to {part["maximum"]}'
 
 
+def _choices(part: Mapping[str, Any]) -> list[str]:
+    """Return the words of an enumeration that this version does."""
+    later = {word for words in _NOT_YET.values() for word in words}
+    return [word for word in part['enum'] if word not in later]
+
+
 def _advice(error: jsonschema.ValidationError) -> str:
     """Return what to do, where the mistake is a common one."""
     value, part = error.instance, error.schema
     if error.validator == 'enum' and isinstance(value, str):
-        near = difflib.get_close_matches(value.lower(), part['enum'], n=1)
+        near = difflib.get_close_matches(value.lower(), _choices(part), n=1)
         return f'; did you mean {near[0]}?' if near else ''
     if error.validator != 'type':
         return ''

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Mapping, Sequence
 import fcntl
+import os
 from pathlib import Path
 import signal
 import subprocess
@@ -43,9 +44,11 @@ def lock_domain() -> tuple[int, IO[str]]:
     # DDS' ports for these stay clear of the ephemeral ones; people use the low ones by hand.
     for domain in [*range(215, 232), *range(101, 0, -1)]:
         try:
-            lock = open(Path(tempfile.gettempdir()) / f'ros_domain_{domain}.lock', 'w')  # noqa: SIM115
+            # For reading alone, as another user's file can be opened, too.
+            lock = os.fdopen(os.open(Path(tempfile.gettempdir()) / f'ros_domain_{domain}.lock',
+                                     os.O_RDONLY | os.O_CREAT, 0o666))
         except PermissionError:
-            continue  # another user's
+            continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return domain, lock

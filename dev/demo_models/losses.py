@@ -166,7 +166,7 @@ def _mask_loss(coefficients: Tensor, proto: Tensor, owner: Tensor, gt_boxes: Ten
     return torch.cat(losses).mean()
 
 
-WEIGHTS = {'box': 7.5, 'dfl': 1.5, 'cls': 0.5, 'kpt': 12., 'vis': 0.5, 'mask': 5.}
+WEIGHTS = {'box': 10., 'dfl': 2.5, 'cls': 0.6, 'kpt': 9., 'vis': 0.5, 'mask': 5.}
 
 
 def compute_losses(outputs: dict[str, Tensor], batch: dict) -> dict[str, Tensor]:

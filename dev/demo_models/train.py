@@ -25,7 +25,7 @@ from quick_check import quick_check  # noqa: E402
 from scenes import FIRST_TRAINING_SEED, Sample, SampleCache  # noqa: E402
 
 # Share of the time at which a stage starts, image size, batch size.
-STAGES = ((0., 288, 32), (0.20, 416, 20), (0.45, 640, 12))
+STAGES = ((0., 288, 32), (0.20, 416, 20), (0.45, 640, 8))
 FLAT_UNTIL = 0.35
 """Share of the time after which the learning rates fall linearly."""
 MUON_RATE, ADAM_RATE = 2e-2, 2e-3

@@ -22,12 +22,17 @@ _LEAST_SHARE = 0.05
 _VARIABLE_2 = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 _VARIABLE_3 = 'FASTDDS_DEFAULT_PROFILES_FILE'
 _TRANSPORTS_VARIABLE = 'FASTDDS_BUILTIN_TRANSPORTS'
+# Who has set one of these has chosen how Fast DDS transports images.
+DDS_VARIABLES = (_VARIABLE_2, _VARIABLE_3, _TRANSPORTS_VARIABLE)
 _WITH_FAST_DDS_2 = ('', 'humble', 'iron', 'jazzy')
 
 
 class ImageLossWatch:
     """
-    Counts the images of one subscription that arrived and that were lost, and warns once.
+    Counts the images of one subscription that arrived and that were lost, and warns.
+
+    Each kind of warning is given once: a publisher that is silent at first does not use up the
+    warning of a loss later.
 
     Args:
         topic: the topic's name, for the warning.
@@ -45,7 +50,7 @@ class ImageLossWatch:
         self._environment = os.environ if environment is None else environment
         self._since: Optional[float] = None
         self._history: deque[tuple[float, int, int]] = deque()
-        self._warned = False
+        self._told: set[str] = set()
         self.received = 0
         self.lost = 0
         self.largest = 0
@@ -62,7 +67,7 @@ class ImageLossWatch:
 
     def warning(self, now: float, publishers: int) -> Optional[str]:
         """
-        Return the one warning that is due now, or None; to be called about once a second.
+        Return the warning that is due now, or None; to be called about once a second.
 
         Args:
             now: a steady clock's time in seconds.
@@ -72,13 +77,13 @@ class ImageLossWatch:
         self._history.append((now, self.received, self.lost))
         while now - self._history[0][0] > WINDOW_S:
             self._history.popleft()
-        if self._warned:
-            return None
-        text = self._what_is_wrong(now, publishers)
-        self._warned = text is not None
-        return text
+        for kind, text in (('lost', self._loss(now)), ('silent', self._silence(now, publishers))):
+            if text is not None and kind not in self._told:
+                self._told.add(kind)
+                return text
+        return None
 
-    def _what_is_wrong(self, now: float, publishers: int) -> Optional[str]:
+    def _loss(self, now: float) -> Optional[str]:
         begin, received, lost = self._history[0]
         received, lost = self.received - received, self.lost - lost
         share = lost / max(1, lost + received)
@@ -90,29 +95,42 @@ class ImageLossWatch:
                 and self._has_no_profile():
             return (f'images of {self.largest / 1e6:.1f} MB on {self._topic} may get lost'
                     f'{self._remedy()}')
+        return None
+
+    def _silence(self, now: float, publishers: int) -> Optional[str]:
         if publishers == 0 or self.received:
             self._since = None
         elif self._since is None:
             self._since = now
         elif now - self._since >= WINDOW_S:
             return (f'no image has arrived on {self._topic} in {now - self._since:.0f} s, '
-                    f'although it has {publishers} publisher(s); if its images are large, they '
-                    f'may all get lost{self._remedy()}')
+                    f'although it has {publishers} publisher(s): it may not be publishing'
+                    f'{self._possible_remedy()}')
         return None
 
     def _has_no_profile(self) -> bool:
-        return not any(self._environment.get(name)
-                       for name in (_VARIABLE_2, _VARIABLE_3, _TRANSPORTS_VARIABLE))
+        return not any(self._environment.get(name) for name in DDS_VARIABLES)
 
     def _remedy(self) -> str:
         if not self._rmw.startswith('rmw_fastrtps'):
             return f' ({self._rmw} carries them: see its documentation for large messages)'
-        distribution = self._environment.get('ROS_DISTRO', '')
-        setting = ((_VARIABLE_2 if distribution in _WITH_FAST_DDS_2 else _VARIABLE_3)
-                   + f'={self._profile or "(a profile with a large segment)"}')
         if self._has_no_profile():
             return (f": they do not fit Fast DDS' shared-memory segment of "
-                    f'{DEFAULT_SEGMENT_BYTES // 1024} KB; set {setting} for the '
+                    f'{DEFAULT_SEGMENT_BYTES // 1024} KB; set {self._setting()} for the '
                     'publisher and for this node')
         return (f'; this node has a Fast DDS profile, so look at the publisher: it needs '
-                f'{setting}, too')
+                f'{self._setting()}, too')
+
+    def _possible_remedy(self) -> str:
+        """Return what might help, while no image has told its size."""
+        if not self._rmw.startswith('rmw_fastrtps'):
+            return f', or its images may be too large for {self._rmw} as it is set up'
+        who = 'the publisher and this node' if self._has_no_profile() else 'the publisher'
+        return (f", or, if its images are larger than Fast DDS' shared-memory segment of "
+                f'{DEFAULT_SEGMENT_BYTES // 1024} KB, they may all get lost; in that case '
+                f'{self._setting()} for {who} may help')
+
+    def _setting(self) -> str:
+        distribution = self._environment.get('ROS_DISTRO', '')
+        return ((_VARIABLE_2 if distribution in _WITH_FAST_DDS_2 else _VARIABLE_3)
+                + f'={self._profile or "(a profile with a large segment)"}')

@@ -45,7 +45,6 @@ class Report:
         self._pipeline = pipeline
         self._facts = facts
         self._ticks = 0
-        self._seen = 0
         self._logged = 0
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', DIAGNOSTICS_QOS)
         self._timer = node.create_timer(_PERIOD_S, self._tick)
@@ -55,7 +54,6 @@ class Report:
         self._images.check(time.monotonic())
         if self._publisher.get_subscription_count() > 0:
             self._publisher.publish(self.message())
-        self._seen = self._images.received
         if self._ticks % _LOG_EVERY == 0:
             self._log_rates()
 
@@ -73,7 +71,8 @@ class Report:
             return DiagnosticStatus.ERROR, f'an inference has not returned for {working:.0f} s'
         if self._complaints.is_recent(_TROUBLE_S):
             return DiagnosticStatus.WARN, 'images were left out; the log says why'
-        if self._images.received == self._seen:
+        # Over the statistics' window: a camera may well be slower than this report.
+        if not self._statistics.rate('received'):
             publishers = self._images.publisher_count()
             what = f'although it has {publishers} publisher(s)' if publishers else 'no publisher'
             return DiagnosticStatus.WARN, f'no images on {self._images.topic_name}: {what}'

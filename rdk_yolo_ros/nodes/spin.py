@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import atexit
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 import os
 import signal
 import sys
@@ -11,7 +13,6 @@ from typing import Optional
 
 import rclpy
 from rclpy.exceptions import NameValidationException, ParameterException
-from rclpy.executors import ExternalShutdownException
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 
@@ -29,7 +30,8 @@ def run_node(make_node: Callable[[], Node], name: str,
     """
     Run one node until SIGINT or SIGTERM and return the exit code.
 
-    0 after a signal; 1, and one line on stderr, when the node cannot start.
+    0 after a signal, at whatever moment it comes; 1, and one line on stderr, when the node
+    cannot start.
 
     Args:
         make_node: returns the node; what it raises of this package's and rclpy's own errors
@@ -40,25 +42,33 @@ def run_node(make_node: Callable[[], Node], name: str,
     """
     node: Optional[Node] = None
     stopped = True
+    initialised = False
     try:
         try:
             rclpy.init(args=None if args is None else list(args))
+            initialised = True
+            # spin's executor, which in a context that a signal has ended writes a traceback.
+            if rclpy.ok():
+                rclpy.get_global_executor()
             node = make_node()
             rclpy.spin(node)
-        except _USER_ERRORS as error:
-            if node is not None:
+        except Exception as error:
+            # A signal ends the context in a thread of rclpy's own; what this one was making or
+            # using then fails in one of many ways.
+            if initialised and not rclpy.ok():
+                pass
+            elif node is None and isinstance(error, _USER_ERRORS):
+                print(f'{name}: {_one_line(error)}', file=sys.stderr)
+                return 1
+            else:
                 raise
-            print(f'{name}: {_one_line(error)}', file=sys.stderr)
-            return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except KeyboardInterrupt:
         pass
     finally:
-        # A second Ctrl-C, or launch's, must not cut the cleaning up short.
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if node is not None:
-            stopped = node.destroy_node() is not False
-        rclpy.try_shutdown()
+        with _interrupts_ignored():
+            if node is not None:
+                stopped = node.destroy_node() is not False
+            rclpy.try_shutdown()
     if not stopped:
         # A thread still runs, in a call that does not return: taking libraries down under it
         # would crash.
@@ -66,6 +76,23 @@ def run_node(make_node: Callable[[], Node], name: str,
         sys.stderr.flush()
         os._exit(0)
     return 0
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Keep a second Ctrl-C, or launch's, from cutting the cleaning up short."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # The interpreter's own end is no time for one, either.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        # None: not installed from Python, which cannot install it again.
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
 
 
 def _one_line(error: BaseException) -> str:

@@ -22,6 +22,7 @@ from rdk_yolo_ros.errors import FrameError, RdkYoloError, WorkConfigError
 from rdk_yolo_ros.nodes.diagnostics import Complaints, Statistics
 from rdk_yolo_ros.nodes.image_subscription import ImageSubscription
 from rdk_yolo_ros.nodes.images import frame_from_message
+from rdk_yolo_ros.nodes.library_log import LibraryLog
 from rdk_yolo_ros.nodes.parameters import (
     START_PARAMETERS,
     class_list,
@@ -71,6 +72,7 @@ class YoloNode(Node):
         self._pipeline: Optional[Pipeline[_Arrival, _Outcome]] = None
         self._predictor: Optional[Predictor] = None
         self._owns_predictor = predictor is None
+        self._library_log = LibraryLog(self)
         try:
             self._start(predictor)
         except BaseException:
@@ -132,6 +134,7 @@ class YoloNode(Node):
         if self._owns_predictor and self._predictor is not None and stopped:
             self._predictor.close()
             self._predictor = None
+        self._library_log.close()
         super().destroy_node()
         return stopped
 

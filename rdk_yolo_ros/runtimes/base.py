@@ -11,10 +11,9 @@ from typing import Optional, Union
 
 import numpy as np
 
+from rdk_yolo_ros.colour import check_range
 from rdk_yolo_ros.errors import FrameError, ModelError, RuntimeUnavailableError
 from rdk_yolo_ros.tensors import TensorInfo
-
-NV12_RANGES = ('full', 'limited')
 
 # The runtime that `auto` picks by the model file's suffix.
 _BY_SUFFIX = {'.onnx': 'onnx', '.bin': 'bpu', '.hbm': 'bpu'}
@@ -123,8 +122,8 @@ def open_runtime(path: Union[str, os.PathLike[str]], name: str = 'auto',
         ValueError: `nv12_range` is something else.
 
     """
-    if nv12_range is not None and nv12_range not in NV12_RANGES:
-        raise ValueError(f'nv12_range is {nv12_range!r}, expected full or limited')
+    if nv12_range is not None:
+        check_range(nv12_range)
     path = Path(path)
     if name == 'auto':
         # Looked at first: a missing .bin is a wrong path, not a missing runtime.

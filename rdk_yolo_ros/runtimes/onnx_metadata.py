@@ -17,10 +17,11 @@ from typing import Any, Optional
 
 import numpy as np
 
+from rdk_yolo_ros.colour import COLOR_RANGES
 from rdk_yolo_ros.config_text import shown
 from rdk_yolo_ros.detections import TASKS
 from rdk_yolo_ros.errors import ModelError
-from rdk_yolo_ros.runtimes.base import NV12_RANGES, ModelMetadata
+from rdk_yolo_ros.runtimes.base import ModelMetadata
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def nv12_range_of(properties: Mapping[str, str], path: Path) -> Optional[str]:
 
     """
     value = properties.get('nv12_range')
-    if value is not None and value not in NV12_RANGES:
+    if value is not None and value not in COLOR_RANGES:
         raise ModelError(f'{path}: metadata nv12_range is {shown(value)}, expected full or '
                          'limited')
     return value

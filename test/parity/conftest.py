@@ -1,8 +1,10 @@
 """Ultralytics as an independent truth, where it can be imported; never needed by the package."""
 
+import atexit
 import importlib.util
 import os
 from pathlib import Path
+import shutil
 import sys
 import tempfile
 
@@ -10,7 +12,9 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / 'unit'))
 
 # Its settings file and its look for a network stay out of the way.
-os.environ.setdefault('YOLO_CONFIG_DIR', tempfile.mkdtemp(prefix='ultralytics-'))
+if 'YOLO_CONFIG_DIR' not in os.environ:
+    os.environ['YOLO_CONFIG_DIR'] = tempfile.mkdtemp(prefix='ultralytics-')
+    atexit.register(shutil.rmtree, os.environ['YOLO_CONFIG_DIR'], ignore_errors=True)
 os.environ.setdefault('YOLO_OFFLINE', 'true')
 if importlib.util.find_spec('torchvision') is None:
     sys.path.append(str(HERE / 'stand_in_torchvision'))

@@ -6,10 +6,11 @@ by side do not see each other. `graph` is one test's context with helpers on it;
 starts real processes and ends each, by its id, when the test is over.
 """
 
+import atexit
 import contextlib
-import fcntl
 import os
 from pathlib import Path
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,31 +21,22 @@ import time
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / 'dev' / 'demo'))
+from processes import lock_domain  # noqa: E402
+
 LIMIT = 60.0  # seconds; every wait ends by then, on a busy machine, too
 
 
-def _take_domain():
-    """Return a ROS domain that no other test process on this machine uses, and its lock."""
-    # 215 to 231 and 1 to 101 keep DDS' ports clear of the ephemeral ones; the low ones are what
-    # people use by hand.
-    for domain in [*range(215, 232), *range(101, 0, -1)]:
-        path = Path(tempfile.gettempdir()) / f'ros_domain_{domain}.lock'
-        try:
-            lock = os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)
-        except OSError:
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return domain, lock
-        except OSError:
-            os.close(lock)
-    raise RuntimeError('every ROS domain is taken by a test process')
-
-
-_DOMAIN, _DOMAIN_LOCK = _take_domain()
+# The domain is this process' own as long as the lock's file is open.
+_DOMAIN, _DOMAIN_LOCK = lock_domain()
 os.environ['ROS_DOMAIN_ID'] = str(_DOMAIN)
-os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-os.environ.setdefault('ROS_LOG_DIR', tempfile.mkdtemp(prefix='ros_test_log_'))
+if os.environ.get('ROS_DISTRO') == 'humble':
+    os.environ['ROS_LOCALHOST_ONLY'] = '1'
+else:
+    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+if 'ROS_LOG_DIR' not in os.environ:
+    os.environ['ROS_LOG_DIR'] = tempfile.mkdtemp(prefix='ros_test_log_')
+    atexit.register(shutil.rmtree, os.environ['ROS_LOG_DIR'], ignore_errors=True)
 # So that a node's log lines arrive when they are written.
 os.environ['PYTHONUNBUFFERED'] = '1'
 os.environ['RCUTILS_LOGGING_BUFFERED_STREAM'] = '0'

@@ -13,6 +13,7 @@ from rdk_yolo_ros.nodes.image_loss import ImageLossWatch  # noqa: E402
 
 BIG = 1920 * 1620
 VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
+SEGMENT = "Fast DDS' shared-memory segment of 512 KB"
 
 
 class Clock:
@@ -169,6 +170,37 @@ def test_images_that_never_arrive_are_told_of_after_five_seconds():
     assert 'no image has arrived on /image_raw in 5 s' in warning
     assert '2 publisher(s)' in warning
     assert VARIABLE in warning
+
+
+def test_silence_makes_no_claim_about_sizes():
+    (warning,) = feed(watch(), 10, 0, 0)
+    assert 'it may not be publishing' in warning
+    assert f'if its images are larger than {SEGMENT}' in warning
+    assert 'they do not fit' not in warning
+
+
+def test_a_loss_after_a_silence_is_told_of_once_too():
+    loss = watch()
+    warnings = []
+    for second in range(40):
+        if second >= 10:
+            for _ in range(2):
+                loss.on_image(BIG)
+            loss.on_lost(28)
+        warnings.append(loss.warning(float(second), 1))
+    silent, lost = [warning for warning in warnings if warning]
+    assert 'no image has arrived' in silent
+    assert 'were lost' in lost
+    assert f'set {VARIABLE}=/share/large.xml for the publisher and for this node' in lost
+
+
+@pytest.mark.parametrize(('environment', 'rmw', 'advice'), [
+    ({VARIABLE: '/mine.xml'}, 'rmw_fastrtps_cpp', f'{VARIABLE}=/share/large.xml for the publisher'
+                                                  ' may help'),
+    ({}, 'rmw_cyclonedds_cpp', 'may be too large for rmw_cyclonedds_cpp')])
+def test_what_may_help_against_silence_fits_the_set_up(environment, rmw, advice):
+    (warning,) = feed(watch(environment, rmw), 10, 0, 0)
+    assert warning.endswith(advice) or f'{advice} as it is set up' in warning
 
 
 def test_a_camera_that_pauses_is_not_told_of():

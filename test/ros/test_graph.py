@@ -100,7 +100,8 @@ def match(detections, truth):
     ('pose', (640, 480), 'sqlite3', 6.0), ('detect', (1920, 1080), 'mcap', 4.0)])
 def test_recorded_scenes_are_recognised(graph, start, tmp_path, wait_until, task, size, storage,
                                         rate):
-    truth = scene_bag(tmp_path / 'bag', *size, 24, rate, storage)
+    # A prime number: whoever takes every n-th image of the loop gets to see them all.
+    truth = scene_bag(tmp_path / 'bag', *size, 23, rate, storage)
     if task == 'pose':
         truth = {stamp: [instance for instance in instances
                          if CLASS_NAMES[instance.class_id] == 'person']
@@ -110,8 +111,8 @@ def test_recorded_scenes_are_recognised(graph, start, tmp_path, wait_until, task
     start('yolo', config_file=config(task), score_threshold=0.5)
     start('source', source=tmp_path / 'bag', stamp='source', wait_for_subscribers=1)
     # Round and round: a machine that is slower than the bag meets all of its images in the end.
-    wait_until(lambda: len({stamp_of(message) for message in list(results.messages)}) >= 20,
-               what='the results of 20 of the 24 images')
+    wait_until(lambda: len({stamp_of(message) for message in list(results.messages)}) >= 18,
+               what='the results of 18 of the 23 images')
     time.sleep(0.2)
 
     found = matched = true = 0

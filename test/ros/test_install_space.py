@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 import shutil
 import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -45,10 +46,14 @@ def installed(processes, tmp_path):
 @built
 def test_the_module_comes_from_the_install_space(installed, python, tmp_path):
     process = installed(python, '-c', 'import os, sys, rdk_yolo_ros.nodes.yolo as yolo\n'
-                        'print(yolo.__file__, os.getcwd(), *sys.path, sep="\\n")')
+                        'from rdk_yolo_ros.share import find_file\n'
+                        'print(yolo.__file__, find_file("config/demo_detect.json"), os.getcwd(),\n'
+                        '      *sys.path, sep="\\n")')
     assert process.wait() == 0, process.output
-    module, folder, *path = process.lines
+    module, config, folder, *path = process.lines
     assert INSTALL in Path(module).parents
+    assert Path(config) == (INSTALL / 'rdk_yolo_ros' / 'share' / 'rdk_yolo_ros' / 'config'
+                            / 'demo_detect.json')
     assert Path(folder).resolve() == tmp_path.resolve()
     assert str(ROOT) not in path
 
@@ -60,8 +65,7 @@ def test_the_installed_executables_turn_images_into_detections(graph, installed)
     # From the share folder: the process' own folder is empty.
     yolo = installed(EXECUTABLES / 'yolo', '--ros-args',
                      '-p', 'config_file:=config/demo_detect.json')
-    model = yolo.wait_for_line('detect model')
-    assert str(INSTALL / 'rdk_yolo_ros' / 'share' / 'rdk_yolo_ros' / 'models') in model
+    yolo.wait_for_line('detect model')
     source = installed(EXECUTABLES / 'source', '--ros-args', '-p', 'width:=320', '-p', 'rate:=5.0')
     message, = results.wait()
     assert message.header.frame_id == 'camera'
@@ -79,20 +83,24 @@ def run(*argv, cwd, **env):
 
 
 @pytest.fixture(scope='module')
-def wheel(tmp_path_factory):
-    """Build a wheel of the tracked files, from a copy, so that nothing appears in the checkout."""
-    import sys
+def checkout_files():
+    """Return the checkout's files, tracked or about to be, as paths relative to it."""
+    if shutil.which('git') is None or not (ROOT / '.git').exists():
+        pytest.skip('needs a git checkout')
+    listed = run('git', 'ls-files', '-z', '--cached', '--others', '--exclude-standard', cwd=ROOT)
+    return sorted(name for name in set(listed.split('\0')) if (ROOT / name).is_file())
+
+
+@pytest.fixture(scope='module')
+def wheel(checkout_files, tmp_path_factory):
+    """Build a wheel from a copy, so that nothing appears in the checkout."""
     for module in ('pip', 'setuptools', 'wheel'):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f'needs {module}')
-    if shutil.which('git') is None or not (ROOT / '.git').exists():
-        pytest.skip('needs a git checkout')
-    tracked = run('git', 'ls-files', '-z', cwd=ROOT).split('\0')
     folder = tmp_path_factory.mktemp('wheel')
-    for name in filter(None, tracked):
-        if (ROOT / name).exists():
-            (folder / 'source' / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / 'source' / name, follow_symlinks=False)
+    for name in checkout_files:
+        (folder / 'source' / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / 'source' / name, follow_symlinks=False)
     run(sys.executable, '-m', 'pip', 'wheel', '.', '--no-deps', '--no-build-isolation',
         '--no-index', '--disable-pip-version-check', '--wheel-dir', folder / 'out',
         cwd=folder / 'source')
@@ -100,7 +108,7 @@ def wheel(tmp_path_factory):
     return wheel
 
 
-def test_a_wheel_holds_the_package_and_its_share_data(wheel):
+def test_a_wheel_holds_the_package_and_its_share_data(wheel, checkout_files):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         entry_points = next(archive.read(name).decode() for name in names
@@ -108,14 +116,11 @@ def test_a_wheel_holds_the_package_and_its_share_data(wheel):
         schema = archive.read('rdk_yolo_ros/work_config.schema.json')
         share = {name.split('.data/data/share/rdk_yolo_ros/')[1]: archive.read(name)
                  for name in names if '.data/data/share/rdk_yolo_ros/' in name}
-    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / 'rdk_yolo_ros').rglob('*.py')
-               if is_tracked(path)}
-    assert modules <= names
+    assert {name for name in checkout_files if name.startswith('rdk_yolo_ros/')} <= names
     assert 'yolo = rdk_yolo_ros.nodes.yolo:main' in entry_points
     assert 'source = rdk_yolo_ros.nodes.source:main' in entry_points
     for folder in ('config', 'launch', 'models'):
-        expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob('*')
-                    if path.is_file() and is_tracked(path)}
+        expected = {name for name in checkout_files if name.startswith(f'{folder}/')}
         assert expected
         assert expected <= set(share)
     assert share['package.xml'] == (ROOT / 'package.xml').read_bytes()
@@ -123,12 +128,6 @@ def test_a_wheel_holds_the_package_and_its_share_data(wheel):
     assert any(name.endswith('data/share/ament_index/resource_index/packages/rdk_yolo_ros')
                for name in names)
     assert not any(name.startswith(('test', 'dev', 'benchmarks')) for name in names)
-
-
-def is_tracked(path):
-    done = subprocess.run(['git', 'ls-files', '--error-unmatch', str(path)], cwd=ROOT,
-                          timeout=LIMIT, capture_output=True, check=False)
-    return done.returncode == 0
 
 
 def test_an_installed_wheel_finds_its_share_data(wheel, python, tmp_path):

@@ -1,6 +1,7 @@
 """The `yolo` executable as a process: how it starts, what it says when it cannot, how it ends."""
 
 from array import array
+import json
 import os
 import signal
 import time
@@ -14,10 +15,11 @@ from sensor_msgs.msg import Image  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 from vision_msgs.msg import Detection2DArray  # noqa: E402
 
+from rdk_yolo_ros.nodes.image_loss import DDS_VARIABLES  # noqa: E402
+from rdk_yolo_ros.share import find_file  # noqa: E402
+
 CONFIG = 'config/demo_detect.json'
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE',
-                     'FASTDDS_BUILTIN_TRANSPORTS')
 
 
 @pytest.fixture
@@ -71,6 +73,66 @@ def test_two_interrupts_end_it_as_one_does(yolo):
     assert 'Traceback' not in process.output
 
 
+# Runs the node; a signal comes when the call that stands for the model's opening, or rclpy.init,
+# is under way.
+SIGNALLED = """
+import os, signal, sys, time
+import rclpy
+from rclpy.exceptions import NotInitializedException
+from rdk_yolo_ros.nodes import spin, yolo
+
+when, number = sys.argv[1], int(sys.argv[2])
+
+def signal_comes():
+    os.kill(os.getpid(), number)
+    end = time.monotonic() + 30
+    while rclpy.ok() and time.monotonic() < end:
+        time.sleep(0.01)
+
+def then_signal(function):
+    def wrapped(*args, **kwargs):
+        result = function(*args, **kwargs)
+        signal_comes()
+        return result
+    return wrapped
+
+if when == 'init':
+    rclpy.init = then_signal(rclpy.init)
+elif when == 'open':
+    yolo._open_predictor = then_signal(yolo._open_predictor)
+elif when == 'callback':
+    def tick(self):
+        signal_comes()
+        self._publisher.publish(self.message())
+    yolo.Report._tick = tick
+handler = signal.getsignal(signal.SIGINT)
+code = yolo.main(['--ros-args', '-p', 'config_file:=config/demo_detect.json'])
+assert signal.getsignal(signal.SIGINT) is handler
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('when', ['init', 'open', 'callback'])
+def test_a_signal_at_any_time_is_no_error(processes, python, when, number):
+    process = processes(python, '-c', SIGNALLED, when, int(number))
+    assert process.wait() == 0, process.output
+    assert 'Traceback' not in process.output
+    assert 'invalid' not in process.output
+    assert not any(line.startswith('yolo: ') for line in process.lines), process.output
+
+
+def test_what_the_configuration_s_reader_warns_of_is_in_the_log_once(yolo, tmp_path):
+    (tmp_path / 'work.json').write_text(json.dumps(
+        {'model_file': str(find_file('models/demo_detect.onnx')), 'is_performance': 1}))
+    process = yolo('-p', f'config_file:={tmp_path}/work.json')
+    process.wait_for_line('detect model')
+    (line,) = [line for line in process.lines if 'without meaning here and ignored' in line]
+    assert line.startswith('[WARN]')
+    assert '[yolo]: ' in line
+    assert 'is_performance' in line
+
+
 @pytest.mark.parametrize(('arguments', 'named'), [
     (['-p', 'config_file:=no/such.json'], 'no/such.json'),
     ([], 'config_file'),
@@ -119,23 +181,22 @@ while time.monotonic() < end:
 
 def test_large_images_that_get_lost_without_a_profile_are_told_of_once(
         yolo, processes, python):
-    without = dict.fromkeys(PROFILE_VARIABLES, '')
+    without = dict.fromkeys(DDS_VARIABLES, '')
     process = yolo('-p', f'config_file:={CONFIG}', env=without)
     process.wait_for_line('detect model')
     camera(processes, python, env=without)
-    line = process.wait_for_line('FASTRTPS_DEFAULT_PROFILES_FILE=')
+    line = process.wait_for_line('were lost')
     assert '3.1 MB' in line
     assert '/image_raw' in line
     assert 'for the publisher and for this node' in line
     profile = line.split('FASTRTPS_DEFAULT_PROFILES_FILE=')[1].split()[0]
     assert os.path.isfile(profile)
     time.sleep(3.0)
-    assert process.output.count('FASTRTPS_DEFAULT_PROFILES_FILE=') == 1
+    assert process.output.count('were lost') == 1
 
 
 def test_large_images_arrive_with_the_profile_and_nothing_is_said(
         graph, yolo, processes, python, wait_until):
-    from rdk_yolo_ros.share import find_file
     profile = {'FASTRTPS_DEFAULT_PROFILES_FILE': str(find_file('config/dds/shared_memory.xml'))}
     process = yolo('-p', f'config_file:={CONFIG}', env=profile)
     process.wait_for_line('detect model')
@@ -144,3 +205,52 @@ def test_large_images_arrive_with_the_profile_and_nothing_is_said(
     results.wait(5)
     time.sleep(2.0)
     assert 'lost' not in process.output
+
+
+# What the tests themselves leave behind
+
+
+SET_UP = """
+import fcntl, json, os, sys
+sys.path.insert(0, 'test/ros')
+import conftest
+flags = fcntl.fcntl(conftest._DOMAIN_LOCK, fcntl.F_GETFL)
+print(json.dumps([dict(os.environ), flags & os.O_ACCMODE, sorted(os.listdir(sys.argv[1]))]))
+"""
+
+
+@pytest.fixture
+def set_up(processes, python, tmp_path):
+    """Return what a test process that begins in an empty temporary folder sets and makes."""
+    def start(env):
+        process = processes(python, '-c', SET_UP, tmp_path, env={'TMPDIR': str(tmp_path), **env})
+        assert process.wait() == 0, process.output
+        return json.loads(process.lines[-1])
+
+    return start
+
+
+def test_the_tests_keep_to_this_machine_in_every_distribution(set_up, monkeypatch):
+    monkeypatch.delenv('ROS_AUTOMATIC_DISCOVERY_RANGE')
+    monkeypatch.delenv('ROS_LOCALHOST_ONLY', raising=False)
+    assert set_up({'ROS_DISTRO': 'humble'})[0]['ROS_LOCALHOST_ONLY'] == '1'
+    environment = set_up({'ROS_DISTRO': 'jazzy'})[0]
+    assert environment['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'LOCALHOST'
+    assert 'ROS_LOCALHOST_ONLY' not in environment
+
+
+def test_the_tests_own_log_folder_is_removed_at_the_end(set_up, monkeypatch, tmp_path):
+    monkeypatch.delenv('ROS_LOG_DIR')
+    environment, _, files = set_up({})
+    assert os.path.basename(environment['ROS_LOG_DIR']) in files
+    assert not os.path.exists(environment['ROS_LOG_DIR'])
+
+
+def test_a_log_folder_that_is_given_is_used_and_no_other_made(set_up):
+    environment, _, files = set_up({'ROS_LOG_DIR': '/given'})
+    assert environment['ROS_LOG_DIR'] == '/given'
+    assert all(name.startswith('ros_domain_') for name in files), files
+
+
+def test_a_domain_s_lock_needs_no_right_to_write(set_up):
+    assert set_up({})[1] == os.O_RDONLY

@@ -1,10 +1,16 @@
 """The floors of docs/architecture.md: nothing imports what is above it, and the core no ROS."""
 
 import ast
+import dataclasses
+import importlib
+import inspect
 from pathlib import Path
 import re
 
 import pytest
+
+from rdk_yolo_ros.pipeline import PipelineStats
+from rdk_yolo_ros.work_config import WorkConfig
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / 'rdk_yolo_ros'
@@ -69,3 +75,69 @@ def test_every_public_name_can_be_imported():
         assert getattr(rdk_yolo_ros, name).__module__.startswith('rdk_yolo_ros.')
     with pytest.raises(AttributeError, match='Prediktor'):
         rdk_yolo_ros.Prediktor  # noqa: B018
+
+
+# The signatures that the page lists
+
+OBJECTS = {'frame': 'Frame', 'letterbox': 'Letterbox', 'runtime': 'Runtime', 'decoder': 'Decoder',
+           'predictor': 'Predictor', 'pipeline': 'Pipeline', 'masks': 'InstanceMasks',
+           'video': 'SceneVideo'}
+
+
+def documented_signatures():
+    """Yield (modules, name, arguments) of each call in the page's contracts."""
+    modules = []
+    for line in (ROOT / 'docs' / 'architecture.md').read_text().splitlines():
+        if line.startswith('### '):
+            modules = ['rdk_yolo_ros.' + path.removesuffix('.py').strip('/').replace('/', '.')
+                       for path in re.findall(r'`([\w/]+(?:\.py)?)`', line)]
+        call = re.match(r'    ([\w.]+)\(([^()]*)\)', line)
+        if call and modules and call[1] != 'len':
+            yield modules, call[1], call[2]
+
+
+SIGNATURES = list(documented_signatures())
+
+
+def found(modules, name):
+    """Return what a name on the page stands for: a class, its method, a function, an instance."""
+    first, _, rest = name.partition('.')
+    for module in modules:
+        target = getattr(importlib.import_module(module), OBJECTS.get(first, first), None)
+        if target is not None:
+            if first in OBJECTS:
+                return getattr(target, rest or '__call__')
+            return getattr(target, rest) if rest else target
+    raise AssertionError(f'{name} is in none of {modules}')
+
+
+@pytest.mark.parametrize(('modules', 'name', 'arguments'), SIGNATURES,
+                         ids=[name for _, name, _ in SIGNATURES])
+def test_a_documented_signature_is_the_codes(modules, name, arguments):
+    if any('.nodes.' in module for module in modules):
+        pytest.importorskip('rclpy')
+        pytest.importorskip('vision_msgs')
+    parameters = [p.replace(annotation=inspect.Parameter.empty)
+                  for p in inspect.signature(found(modules, name)).parameters.values()
+                  if p.name != 'self']
+    assert arguments == ', '.join(map(str, parameters))
+
+
+def test_the_pages_signatures_are_seen():
+    assert len(SIGNATURES) > 30
+    names = {name for _, name, _ in SIGNATURES}
+    assert names >= {'Frame', 'letterbox.apply', 'predictor', 'Pipeline', 'Detections',
+                     'mask_message', 'runtime.run'}
+
+
+def test_the_documented_fields_of_a_work_configuration_are_the_codes():
+    page = (ROOT / 'docs' / 'architecture.md').read_text()
+    listed, = re.findall(r'    fields: (.*?)\n\n', page, re.DOTALL)
+    listed = re.sub(r'\(.*?\)', '', listed).split()
+    assert sorted(listed) == sorted(field.name for field in dataclasses.fields(WorkConfig))
+
+
+def test_every_count_of_the_pipeline_is_explained():
+    page = (ROOT / 'docs' / 'architecture.md').read_text()
+    for field in dataclasses.fields(PipelineStats):
+        assert f'`{field.name}`' in page

@@ -3,7 +3,6 @@
 import builtins
 import json
 import threading
-import time
 
 import numpy as np
 import onnx_models
@@ -83,7 +82,7 @@ def test_an_argument_goes_before_the_metadata_and_full_is_the_default(tmp_path):
     assert open_runtime(path, nv12_range='full').nv12_range == 'full'
     path = onnx_models.echo(tmp_path / 'n.onnx')
     assert open_runtime(path).nv12_range == 'full'
-    with pytest.raises(ValueError, match="nv12_range is 'bt709', expected full or limited"):
+    with pytest.raises(ValueError, match="is 'bt709', expected 'full' or 'limited'"):
         open_runtime(path, nv12_range='bt709')
 
 

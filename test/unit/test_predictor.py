@@ -294,7 +294,7 @@ def test_options_and_frames_do_not_disturb_each_other(detector):
     ({'strides': [8, 16]}, 'strides is (8, 16), but the model stand-in has (8, 16, 32)'),
     ({'reg_max': 8}, 'reg_max is 8, but the model stand-in has 16'),
     ({'task': 'pose'}, 'task is pose, but the model stand-in has detect'),
-    ({'task': 'obb'}, 'task is obb, but the model stand-in has detect'),
+    ({'task': 'segment'}, 'task is segment, but the model stand-in has detect'),
 ])
 def test_a_figure_that_is_not_the_models_is_named_with_both(config, keys, says):
     with pytest.raises(WorkConfigError) as caught:
@@ -313,6 +313,40 @@ def test_pose_figures_are_checked(config, keys, says):
     with pytest.raises(WorkConfigError) as caught:
         Predictor.from_config(config(**keys), stand_in((1, 64, 51)))
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize('quantized', [True, False])
+def test_integer_heads_need_a_scale(tmp_path, quantized):
+    """The same file, with its scales in the metadata and without them."""
+    path = onnx_models.colour_detector(tmp_path / 'colours.onnx', quantized=True)
+    if not quantized:
+        model = onnx_models.onnx.load(str(path))
+        del model.metadata_props[:]
+        onnx_models.onnx.save(model, str(path))
+    config = WorkConfig.from_mapping({'model_file': str(path)})
+    if quantized:
+        Predictor.from_config(config).close()
+        return
+    with pytest.raises(ModelError) as caught:
+        Predictor.from_config(config)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: output 'class8' is int32 and has no scale")
+    assert '`output_quantization`' in message
+    assert '\n' not in message
+
+
+def test_integer_prototypes_need_a_scale(config):
+    runtime = stand_in((80, 64, 32), prototypes=32)
+    runtime.outputs[-1] = replace(runtime.outputs[-1], dtype=np.dtype(np.uint8))
+    with pytest.raises(ModelError, match='is uint8 and has no scale'):
+        Predictor.from_config(config(), runtime)
+
+
+def test_a_model_name_costs_one_warning(config, caplog):
+    Predictor.from_config(config(model_name='yolo'), stand_in())
+    message, = caplog.messages
+    assert message.startswith("my.json: model_name is 'yolo', ")
+    assert 'ignored' in message
 
 
 def test_mask_coefficients_are_checked(config):
