@@ -37,7 +37,7 @@ bench: ros-env  ## every figure that README and docs quote
 eval-demo: ros-env  ## accuracy of the demo models on held-out scenes
 	@$(ENTER) && python3 dev/demo_models/evaluate.py
 
-train-demo:  ## train the demo models again (about 80 minutes on two cores)
+train-demo:  ## train the demo models again (about 90 minutes on two cores)
 	@dev/demo_models/train.sh
 
 clean:  ## remove what build and demo made; the environments stay

@@ -75,15 +75,21 @@ def plain_decode(heads, task):
 
 
 def plain_masks(prototypes, coefficients, boxes):
-    """Return the label image: combine, enlarge, threshold, each over everything, then crop."""
+    """
+    Return the label image the way of upstream's process_mask: a stack of whole masks first.
+
+    All instances' combinations at once, each enlarged to the input, thresholded and cropped into
+    bool (N, H, W); then one over the other.
+    """
     height, width, channels = prototypes.shape
-    small = prototypes.reshape(-1, channels) @ coefficients.T
-    labels = np.zeros((height * 4, width * 4), np.uint8)
-    corners = np.ceil(boxes.clip(0)).astype(int)
-    for i in reversed(range(len(boxes))):
-        x1, y1, x2, y2 = corners[i]
-        full = cv2.resize(small[:, i].reshape(height, width), (width * 4, height * 4)) > 0
-        labels[y1:y2, x1:x2][full[y1:y2, x1:x2]] = i + 1
+    small = (coefficients @ prototypes.reshape(-1, channels).T).reshape(-1, height, width)
+    masks = np.zeros((len(boxes), height * 4, width * 4), bool)
+    for mask, logits, (x1, y1, x2, y2) in zip(masks, small, np.ceil(boxes.clip(0)).astype(int)):
+        full = cv2.resize(logits, (width * 4, height * 4)) > 0
+        mask[y1:y2, x1:x2] = full[y1:y2, x1:x2]
+    labels = np.zeros(masks.shape[1:], np.uint8)
+    for i in reversed(range(len(masks))):
+        np.copyto(labels, np.uint8(i + 1), where=masks[i])
     return labels
 
 

@@ -172,7 +172,8 @@ class Trainer:
             return
         weights = list(self.net.parameters())
         grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in weights]
-        clock = torch.tensor([self.spent, float(self._last)]) * (self.rank == 0)
+        clock = torch.tensor([self.spent, float(self._last)], device=self.device)
+        clock *= self.rank == 0
         flat = torch.cat([grad.flatten() for grad in grads] + [clock])
         dist.all_reduce(flat)
         *parts, clock = flat.split([p.numel() for p in weights] + [2])
@@ -255,7 +256,7 @@ class Trainer:
 def main() -> None:
     """Train as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--minutes', type=float, default=75., help='training time')
+    parser.add_argument('--minutes', type=float, default=90., help='training time')
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--checkpoint', default='.train/demo.pt')
     parser.add_argument('--resume', action='store_true', help='continue from the checkpoint')

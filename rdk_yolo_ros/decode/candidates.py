@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+import math
 from typing import Union
 
 import numpy as np
@@ -16,6 +17,7 @@ from rdk_yolo_ros.tensors import dequantize, stored_threshold
 
 # Upstream lets so many candidates into non-maximum suppression (Ultralytics' max_nms).
 MAX_CANDIDATES = 30000
+_LEAST_LOGIT = np.float32(-87)
 
 
 @dataclass(frozen=True)
@@ -143,8 +145,10 @@ class CandidateFinder:
                            else np.empty((len(anchor), 0), np.float32))
         if self._classes is not None:
             found = found.take(np.isin(found.class_ids, self._classes))
-        # One sum tells whether a broken model left a NaN or an infinity anywhere.
-        if not np.isfinite(found.boxes.sum() + found.scores.sum()):
+        # One sum tells whether a broken model left a NaN or an infinity anywhere. The score of a
+        # single class is a number: it passed the threshold.
+        total = found.boxes.sum() + (found.scores.sum() if layout.class_num > 1 else 0)
+        if not math.isfinite(total):
             found = found.take(np.isfinite(found.boxes).all(axis=1) & np.isfinite(found.scores))
         if len(found) > MAX_CANDIDATES:
             found = found.take(np.argsort(-found.scores, kind='stable')[:MAX_CANDIDATES])
@@ -180,8 +184,8 @@ def _cells_above(stored: np.ndarray, limit: Union[float, np.ndarray]) -> np.ndar
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """Return the logistic function, elementwise."""
-    with np.errstate(over='ignore'):  # a logit below -88 has the score 0
-        return 1 / (1 + np.exp(-logits))
+    # Below -87 exp would overflow float32; the result differs from 0 by 1e-38 there.
+    return 1 / (1 + np.exp(-np.maximum(logits, _LEAST_LOGIT)))
 
 
 def _logit(score: float) -> float:

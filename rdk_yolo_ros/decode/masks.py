@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Union
 
@@ -134,8 +134,8 @@ class PrototypeMasks:
         """Return instance i's mask over the source image, bool (h, w)."""
         height, width = self._letterbox.source_hw
         mask = np.zeros((height, width), bool)
-        (top, left), inside = self._region(range(len(self))[i], height, width)
-        mask[top:top + inside.shape[0], left:left + inside.shape[1]] = inside
+        for _, where, inside in self._regions([range(len(self))[i]], height, width):
+            mask[where] = inside
         return mask
 
     def to_label_image(self, height: int, width: int) -> np.ndarray:
@@ -151,40 +151,49 @@ class PrototypeMasks:
 
         """
         labels = np.zeros((height, width), np.uint8 if len(self) <= 255 else np.uint16)
-        for i in reversed(range(len(self))):
-            (top, left), inside = self._region(i, height, width)
-            part = labels[top:top + inside.shape[0], left:left + inside.shape[1]]
-            np.copyto(part, labels.dtype.type(i + 1), where=inside)
+        # The best last, over the others.
+        for i, where, inside in self._regions(range(len(self))[::-1], height, width):
+            np.copyto(labels[where], labels.dtype.type(i + 1), where=inside)
         return labels
 
-    def _region(self, i: int, height: int, width: int) -> tuple[tuple[int, int], np.ndarray]:
-        """Return the top left pixel of instance i's box and the mask under it, bool (h, w)."""
+    def _regions(self, instances: Sequence[int], height: int, width: int,
+                 ) -> Iterator[tuple[int, tuple[slice, slice], np.ndarray]]:
+        """
+        Yield instances with their box in a (height, width) picture and the mask under it.
+
+        An instance without a pixel in the picture is left out.
+
+        Yields:
+            the instance, the rows and columns of its box, and bool (rows, columns).
+
+        """
         source_h, source_w = self._letterbox.source_hw
-        x1, y1, x2, y2 = self._boxes[i] * np.array(
-            [width / source_w, height / source_h] * 2, np.float32)
+        in_picture = self._boxes * np.array([width / source_w, height / source_h] * 2, np.float32)
         # Upstream's crop: pixel r is inside where x1 <= r < x2.
-        left, right = max(int(np.ceil(x1)), 0), min(int(np.ceil(x2)), width)
-        top, bottom = max(int(np.ceil(y1)), 0), min(int(np.ceil(y2)), height)
-        if right <= left or bottom <= top:
-            return (0, 0), np.zeros((0, 0), bool)
+        corners = np.ceil(in_picture).clip(0, [width, height] * 2).astype(int).tolist()
         down, across = self._axes(height, width)
-        row, column = self._origins[i]
-        logits = self._logits[i]
         factor_y, factor_x = down.whole_factor(), across.whole_factor()
-        if factor_y and factor_x and (height, width) == (source_h, source_w):
-            # Every common camera: OpenCV's resize does exactly this, vectorised.
-            enlarged = cv2.resize(
-                logits, (logits.shape[1] * factor_x, logits.shape[0] * factor_y),
-                interpolation=cv2.INTER_LINEAR)
-            skip_y = top - (row - round(down.offset)) * factor_y
-            skip_x = left - (column - round(across.offset)) * factor_x
-            values = enlarged[skip_y:skip_y + bottom - top, skip_x:skip_x + right - left]
-        else:
-            above, below, weight_y = down.neighbours(top, bottom, row, logits.shape[0])
-            before, after, weight_x = across.neighbours(left, right, column, logits.shape[1])
-            rows = _blend(logits[above], logits[below], weight_y[:, None])
-            values = _blend(rows[:, before], rows[:, after], weight_x)
-        return (top, left), values > 0
+        whole = factor_y and factor_x and (height, width) == (source_h, source_w)
+        for i in instances:
+            left, top, right, bottom = corners[i]
+            if right <= left or bottom <= top:
+                continue
+            row, column = self._origins[i]
+            logits = self._logits[i]
+            if whole:
+                # Every common camera: OpenCV's resize does exactly this, vectorised.
+                enlarged = cv2.resize(
+                    logits, (logits.shape[1] * factor_x, logits.shape[0] * factor_y),
+                    interpolation=cv2.INTER_LINEAR)
+                skip_y = top - (row - round(down.offset)) * factor_y
+                skip_x = left - (column - round(across.offset)) * factor_x
+                values = enlarged[skip_y:skip_y + bottom - top, skip_x:skip_x + right - left]
+            else:
+                above, below, weight_y = down.neighbours(top, bottom, row, logits.shape[0])
+                before, after, weight_x = across.neighbours(left, right, column, logits.shape[1])
+                rows = _blend(logits[above], logits[below], weight_y[:, None])
+                values = _blend(rows[:, before], rows[:, after], weight_x)
+            yield i, (slice(top, bottom), slice(left, right)), values > 0
 
     def _axes(self, height: int, width: int) -> tuple[_Axis, _Axis]:
         """Return how the pixels of a (height, width) picture lie on the prototypes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import math
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,6 @@ class PoseDecoder(Decoder):
         points = letterbox.points_to_source(points)
         points[..., 2] = sigmoid(points[..., 2])
         # A point that a broken model put nowhere is a point without confidence.
-        if not np.isfinite(points.sum()):
+        if not math.isfinite(points.sum()):
             points[~np.isfinite(points).all(axis=2)] = 0
         return {'keypoints': points}

@@ -75,7 +75,8 @@ _PARAMETERS = (
                   value_range=(0, 100)),
 )
 
-Ready = tuple[Union[Image, CompressedImage], CameraInfo]
+# The image, its calibration, and whether the stamp in them is the source's own.
+Ready = tuple[Union[Image, CompressedImage], CameraInfo, bool]
 
 
 class SourceNode(Node):
@@ -177,14 +178,15 @@ class SourceNode(Node):
                             step=width * (3 if encoding == 'bgr8' else 1))
         message.data = _message_data(frame, encoding)
         message.header.frame_id = self._frame_id or image.frame_id or 'camera'
-        if self._use_source_stamp and image.stamp is not None:
+        stamped = self._use_source_stamp and bool(image.stamp)
+        if stamped and image.stamp is not None:
             message.header.stamp = Time(sec=image.stamp // 10**9, nanosec=image.stamp % 10**9)
         calibration = (image.calibration or Calibration.pinhole(*image.frame.hw[::-1])
                        ).fitted(width, height)
         info = CameraInfo(header=message.header, height=height, width=width,
                           distortion_model=calibration.model, d=calibration.d, k=calibration.k,
                           r=calibration.r, p=calibration.p)
-        return message, info
+        return message, info, stamped
 
     def _leave_out(self, error: RdkYoloError) -> None:
         self.get_logger().warning(f'left out: {error}', throttle_duration_sec=1.0)
@@ -213,9 +215,9 @@ class SourceNode(Node):
             self._publish(*ready)
         self._report()
 
-    def _publish(self, image: Union[Image, CompressedImage], info: CameraInfo) -> None:
-        if not self._use_source_stamp or not (image.header.stamp.sec or
-                                              image.header.stamp.nanosec):
+    def _publish(self, image: Union[Image, CompressedImage], info: CameraInfo,
+                 stamped: bool) -> None:
+        if not stamped:
             image.header.stamp = self.get_clock().now().to_msg()
             info.header = image.header
         # The smaller message first: whoever pairs the two has it when the image arrives.
@@ -249,9 +251,13 @@ class SourceNode(Node):
 
 def _message_data(frame: Frame, encoding: str) -> array.array:
     """Return the pixels as the one type that rclpy takes over without looking at every byte."""
-    row_bytes = frame.width * (3 if encoding == 'bgr8' else 1)
-    if encoding == 'jpeg' or frame.step == row_bytes:
+    height, width = frame.hw
+    row_bytes = width * (3 if encoding == 'bgr8' else 1)
+    if encoding == 'jpeg':
         pixels = frame.data
+    elif frame.step == row_bytes and (frame.height, frame.width) == frame.hw:
+        # Some recorders leave bytes behind the image.
+        pixels = frame.data[:row_bytes * (height if encoding == 'bgr8' else height * 3 // 2)]
     else:
         pixels = frame.to_nv12(frame.color_range) if encoding == 'nv12' else frame.to_bgr()
     data = array.array('B')

@@ -34,6 +34,7 @@ except PackageNotFoundError:
     pytest.skip('rdk_yolo_ros is not installed: colcon build, then source install/setup.bash',
                 allow_module_level=True)
 
+BEFORE = dict(os.environ)
 FRAMES = 10
 WIDTH, HEIGHT = 640, 480
 LIMIT = 60.0  # seconds
@@ -110,6 +111,12 @@ class TestDetections(unittest.TestCase):
 @launch_testing.post_shutdown_test()
 class TestEnd(unittest.TestCase):
     """What is left after the end."""
+
+    @classmethod
+    def tearDownClass(cls):
+        """Leave the tests that follow in this process the environment that they had."""
+        os.environ.clear()
+        os.environ.update(BEFORE)
 
     def test_both_nodes_ended_cleanly(self, proc_info):
         """No node died of anything but the end of the launch."""

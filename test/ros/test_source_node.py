@@ -18,7 +18,7 @@ from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import ReliabilityPolicy  # noqa: E402
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
 
-from rdk_yolo_ros.nodes.source import SourceNode  # noqa: E402
+from rdk_yolo_ros.nodes.source import SourceNode, _message_data  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'dev' / 'demo'))
 # A machine that has more to do than it can is given more time to do it.
@@ -67,6 +67,21 @@ def argv(python, **parameters):
     for name, value in parameters.items():
         command += ['-p', f'{name}:={value}']
     return command
+
+
+def test_images_without_a_stamp_of_their_own_get_a_new_one_each_time(graph, start, pictures):
+    images = graph.record(Image, 'image_raw')
+    start(source=str(pictures), stamp='source', rate=100.0, wait_for_subscribers=1)
+    stamps = [nanoseconds(image) for image in images.wait(12)]
+    assert all(later > earlier for earlier, later in zip(stamps, stamps[1:]))
+
+
+def test_an_odd_row_and_bytes_behind_the_image_are_left_out():
+    rng = np.random.default_rng(0)
+    # Five rows of luma and three of chroma, eight bytes each; then what a recorder left there.
+    frame = Frame('nv12', 5, 8, rng.integers(0, 255, 80, np.uint8), 8)
+    sent = np.frombuffer(_message_data(frame, 'nv12'), np.uint8)
+    np.testing.assert_array_equal(sent, frame.to_nv12().ravel())
 
 
 def test_an_image_and_its_camera_info_belong_together(graph, start, pictures):
