@@ -94,7 +94,9 @@ def checkout_files():
 @pytest.fixture(scope='module')
 def wheel(checkout_files, tmp_path_factory):
     """Build a wheel from a copy, so that nothing appears in the checkout."""
-    for module in ('pip', 'setuptools', 'wheel'):
+    # setuptools builds wheels by itself since 70.1.
+    alone = importlib.util.find_spec('setuptools.command.bdist_wheel') is not None
+    for module in ('pip', 'setuptools') if alone else ('pip', 'setuptools', 'wheel'):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f'needs {module}')
     folder = tmp_path_factory.mktemp('wheel')
