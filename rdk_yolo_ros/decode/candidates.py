@@ -101,7 +101,7 @@ class CandidateFinder:
         if len(tensors) != self._count:
             raise ModelError(f'the runtime returned {len(tensors)} tensors, the '
                              f'{self.layout.task} layout has {self._count}')
-        return {head.index: _cell_rows(head, tensors[head.index]) for head in self._heads}
+        return {head.index: _cell_rows(head, tensors) for head in self._heads}
 
     def find(self, rows: dict[int, np.ndarray], extras: bool) -> Candidates:
         """
@@ -155,11 +155,22 @@ class CandidateFinder:
         return found
 
 
-def _cell_rows(head: Head, tensor: np.ndarray) -> np.ndarray:
+def head_values(head: Head, tensors: Sequence[np.ndarray]) -> np.ndarray:
+    """
+    Return a head's stored numbers without batch and padding, (h, w, c) or (c, h, w), a view.
+
+    Raises:
+        ModelError: the tensor is not the one that the layout describes.
+
+    """
     try:
-        values = head.info.valid(tensor)[0]
+        return head.info.valid(tensors[head.index])[0]
     except ValueError as error:
         raise ModelError(str(error)) from None
+
+
+def _cell_rows(head: Head, tensors: Sequence[np.ndarray]) -> np.ndarray:
+    values = head_values(head, tensors)
     if head.channels_last:
         return values.reshape(-1, head.channels)
     return values.reshape(head.channels, -1).T

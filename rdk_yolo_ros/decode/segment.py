@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from rdk_yolo_ros.decode.candidates import Candidates
+from rdk_yolo_ros.decode.candidates import Candidates, head_values
 from rdk_yolo_ros.decode.detect import Decoder
 from rdk_yolo_ros.decode.masks import PrototypeMasks
-from rdk_yolo_ros.errors import ModelError
 from rdk_yolo_ros.letterbox import Letterbox
 
 
@@ -21,10 +20,7 @@ class SegmentDecoder(Decoder):
                 kept: Candidates) -> dict[str, Any]:
         head = self.layout.prototypes
         assert head is not None  # a segment layout has them
-        try:
-            prototypes = head.info.valid(tensors[head.index])[0]
-        except ValueError as error:
-            raise ModelError(str(error)) from None
+        prototypes = head_values(head, tensors)
         if not head.channels_last:
             prototypes = prototypes.transpose(1, 2, 0)
         return {'masks': PrototypeMasks.combine(prototypes, head.info, kept.extra, kept.boxes,
