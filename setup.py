@@ -1,10 +1,15 @@
 """Build and install rdk_yolo_ros, with colcon or pip."""
 
 from pathlib import Path
+import sys
 
 from setuptools import find_packages, setup
 
 PACKAGE = 'rdk_yolo_ros'
+# For these commands, which are colcon's and bloom's, setup.cfg says where scripts go:
+# lib/rdk_yolo_ros, where `ros2 run` looks. A wheel, which is pip's way, has no place for the
+# nodes but the environment's bin, and there `yolo` is Ultralytics' and `source` anybody's.
+INTO_LIB = bool({'install', 'develop'} & set(sys.argv[1:]))
 
 
 def share(folder):
@@ -41,9 +46,9 @@ setup(
     description='YOLO perception for ROS 2 robots: NV12 images in, detections out.',
     license='Apache-2.0',
     entry_points={
-        'console_scripts': [
-            f'yolo = {PACKAGE}.nodes.yolo:main',
-            f'source = {PACKAGE}.nodes.source:main',
-        ],
+        'console_scripts': [f'rdk-yolo = {PACKAGE}.cli.main:main'] + ([
+            f'yolo = {PACKAGE}.nodes.executables:yolo',
+            f'source = {PACKAGE}.nodes.executables:source',
+        ] if INTO_LIB else []),
     },
 )

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import os
 from pathlib import Path
 from typing import Any, Optional
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable, Shutdown
+from launch.actions import (
+    DeclareLaunchArgument,
+    LogInfo,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+    Shutdown,
+)
 from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -48,6 +55,9 @@ YOLO_PARAMETERS = {
     'nms_threshold': (float, '', "default: the work configuration's"),
     'max_detections': (int, '', "default: the work configuration's"),
     'class_id_format': (str, '', 'name or index; default: name'),
+    # dnn_node_example's; the node says what to use instead.
+    'dump_render_img': (int, '', 'no effect: rendered images are not written'),
+    'msg_pub_topic_name': (str, '', 'no effect: the results are on ~/detections'),
 }
 OTHER = {
     'config_file': ('', 'work configuration, JSON or YAML: a path, or one in the share folder'),
@@ -58,13 +68,17 @@ OTHER = {
     'rviz': ('false', 'start rviz2 with config/rviz/yolo.rviz'),
     'dds_profile': (str(SHARE / 'config' / 'dds' / 'shared_memory.xml'),
                     'Fast DDS profile, used unless the environment names one; empty: none'),
-    # dnn_node_example's names, for whoever comes from there.
-    'dnn_example_config_file': ('', 'the same as config_file'),
-    'dnn_example_image_width': ('', 'the same as width'),
-    'dnn_example_image_height': ('', 'the same as height'),
+    'device': ('', 'no effect: no camera driver is started here'),
 }
-ALIASES = {'dnn_example_config_file': 'config_file', 'dnn_example_image_width': 'width',
-           'dnn_example_image_height': 'height'}
+# dnn_node_example's names, for whoever comes from there.
+ALIASES = {
+    'dnn_example_config_file': 'config_file',
+    'dnn_example_image_width': 'width',
+    'dnn_example_image_height': 'height',
+    'dnn_example_dump_render_img': 'dump_render_img',
+    'dnn_example_msg_pub_topic_name': 'msg_pub_topic_name',
+    'publish_image_source': 'source',
+}
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -74,15 +88,17 @@ def generate_launch_description() -> LaunchDescription:
     arguments += [DeclareLaunchArgument(name, default_value=default, description=description)
                   for name, (_, default, description)
                   in {**SOURCE_PARAMETERS, **YOLO_PARAMETERS}.items()]
+    arguments += [DeclareLaunchArgument(alias, default_value='', description=f'the same as {name}')
+                  for alias, name in ALIASES.items()]
     return LaunchDescription([*arguments, OpaqueFunction(function=_start)])
 
 
 def _start(context: LaunchContext) -> list[Action]:
-    names = {*OTHER, *SOURCE_PARAMETERS, *YOLO_PARAMETERS}
+    names = {*OTHER, *SOURCE_PARAMETERS, *YOLO_PARAMETERS, *ALIASES}
     values = {name: LaunchConfiguration(name).perform(context) for name in names}
     for alias, name in ALIASES.items():
         values[name] = values[alias] or values[name]
-    actions: list[Action] = []
+    actions: list[Action] = [LogInfo(msg=text) for text in _without_effect(values, os.environ)]
     if values['dds_profile'] and not any(os.environ.get(name) for name in DDS_VARIABLES):
         # Fast DDS 3 knows only the second name, Fast DDS 2.6 only the first.
         actions += [SetEnvironmentVariable(name, values['dds_profile'])
@@ -102,6 +118,26 @@ def _start(context: LaunchContext) -> list[Action]:
         actions.append(Node(package='rviz2', executable='rviz2', output='screen',
                             arguments=['-d', str(SHARE / 'config' / 'rviz' / 'yolo.rviz')]))
     return actions
+
+
+def _without_effect(values: Mapping[str, str], environ: Mapping[str, str]) -> list[str]:
+    """Return a line for each of dnn_node_example's settings that is given and changes nothing."""
+    plays = _typed('use_source', _bool, values)
+    camera = ("no camera driver is started here: start the camera's own launch file, and give "
+              'use_source:=false image_topic:=TOPIC')
+    lines = []
+    if values['device']:
+        lines.append(f"device:={values['device']} has no effect: {camera}")
+    # fb asks for a picture, which the source node publishes. Without the source node there is a
+    # camera, whose own launch file reads CAM_TYPE.
+    camera_type = environ.get('CAM_TYPE') or 'fb'
+    if plays and camera_type != 'fb':
+        lines.append(f'CAM_TYPE={camera_type} has no effect: {camera}')
+    for alias, name in ALIASES.items():
+        if values[alias] and name in SOURCE_PARAMETERS and not plays:
+            lines.append(f'{alias}:={values[alias]} has no effect: use_source:=false starts no '
+                         'source node')
+    return lines
 
 
 def _node(executable: str, values: dict[str, str], parameters: dict[str, Any],

@@ -122,9 +122,29 @@ class BagSource(ImageSource):
         return None
 
     def _measure_rate(self) -> Optional[float]:
+        """Return the mean rate in Hz from the topic's own first image to its last."""
         count = self._connection.msgcount
-        seconds = self._reader.duration / 1e9
-        return (count - 1) / seconds if count > 1 and seconds > 0 else None
+        first = next(self._times(), None)
+        if count < 2 or first is None:
+            return None
+        seconds = (self._last_time(first) - first) / 1e9
+        return (count - 1) / seconds if seconds > 0 else None
+
+    def _last_time(self, first: int) -> int:
+        # Backwards from the bag's end, each step twice the one before: without the images being
+        # read that come long before the last.
+        stop, step = self._reader.end_time, 10**9
+        while stop > first:
+            time = max(self._times(stop - step, stop), default=None)
+            if time is not None:
+                return time
+            stop, step = stop - step, 2 * step
+        return first
+
+    def _times(self, start: Optional[int] = None, stop: Optional[int] = None) -> Iterator[int]:
+        """Yield when the images were recorded, nanoseconds, from `start` to before `stop`."""
+        return (time for _, time, _ in self._reader.messages(
+            connections=[self._connection], start=start, stop=stop))
 
     def _guard(self, call: Any, verb: str) -> Any:
         try:

@@ -162,8 +162,10 @@ _WITHOUT_EFFECT = {
                          'sensor_msgs/Image',
     'sharedmem_img_topic_name': 'shared-memory images (hbm_img_msgs) are not understood yet; '
                                 'set image_topic',
-    'dump_render_img': 'rendered images are not written yet',
-    'msg_pub_topic_name': 'ai_msgs are not published yet; the results are on ~/detections',
+    'dump_render_img': 'rendered images are not written yet; rviz2 shows the results, see '
+                       'config/rviz/yolo.rviz',
+    'msg_pub_topic_name': 'ai_msgs are not published yet; the results are on ~/detections, in '
+                          'vision_msgs',
 }
 
 # The values of these that ask for what this node does anyway.

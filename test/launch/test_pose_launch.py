@@ -26,7 +26,7 @@ from sensor_msgs.msg import PointCloud2  # noqa: E402
 from vision_msgs.msg import Detection2DArray  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'dev' / 'demo'))
-from processes import lock_domain, loopback_environment  # noqa: E402
+from processes import DDS_VARIABLES, lock_domain, loopback_environment  # noqa: E402
 
 try:
     SHARE = Path(get_package_share_directory('rdk_yolo_ros'))
@@ -53,6 +53,8 @@ def generate_test_description():
     write_bag(bag, ((stamp, Frame.from_nv12(Frame.from_bgr(video.frame(30 * i).image).to_nv12()))
                     for i, stamp in enumerate(stamps(FRAMES, 5.0))))
     # Of the test's own process, too: it subscribes.
+    for name in DDS_VARIABLES:
+        os.environ.pop(name, None)
     domain, lock = lock_domain()
     environment = {**loopback_environment(SHARE, os.environ), 'ROS_DOMAIN_ID': str(domain)}
     os.environ.update(environment)

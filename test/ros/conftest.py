@@ -3,7 +3,7 @@ What the tests on a real ROS graph share.
 
 Each test process has a ROS domain of its own on this machine's loopback, so that test runs side
 by side do not see each other. `graph` is one test's context with helpers on it; `processes`
-starts real processes and ends each, by its id, when the test is over.
+starts real processes and ends each, by its id, when the test is over; `start` starts a node.
 """
 
 import atexit
@@ -22,7 +22,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'dev' / 'demo'))
-from processes import lock_domain  # noqa: E402
+from processes import DDS_VARIABLES, lock_domain, loopback_environment  # noqa: E402
 
 LIMIT = 60.0  # seconds; every wait ends by then, on a busy machine, too
 
@@ -30,10 +30,10 @@ LIMIT = 60.0  # seconds; every wait ends by then, on a busy machine, too
 # The domain is this process' own as long as the lock's file is open.
 _DOMAIN, _DOMAIN_LOCK = lock_domain()
 os.environ['ROS_DOMAIN_ID'] = str(_DOMAIN)
-if os.environ.get('ROS_DISTRO') == 'humble':
-    os.environ['ROS_LOCALHOST_ONLY'] = '1'
-else:
-    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+# A profile of the user's own would open sockets beyond the loopback.
+for _name in DDS_VARIABLES:
+    os.environ.pop(_name, None)
+os.environ.update(loopback_environment(ROOT, os.environ))
 if 'ROS_LOG_DIR' not in os.environ:
     os.environ['ROS_LOG_DIR'] = tempfile.mkdtemp(prefix='ros_test_log_')
     atexit.register(shutil.rmtree, os.environ['ROS_LOG_DIR'], ignore_errors=True)
@@ -143,15 +143,16 @@ class Graph:
 
 
 class Process:
-    """A process that a test started, with what it wrote."""
+    """A process that a test started, with what it wrote; None in `env` unsets a variable."""
 
     def __init__(self, argv, env=None):
         self.began = time.monotonic()
+        env = {**os.environ, 'PYTHONPATH': f'{ROOT}{os.pathsep}'
+               + os.environ.get('PYTHONPATH', ''), **(env or {})}
         self._process = subprocess.Popen(
             [str(arg) for arg in argv], cwd=ROOT, text=True, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env={**os.environ, 'PYTHONPATH': f'{ROOT}{os.pathsep}'
-                 + os.environ.get('PYTHONPATH', ''), **(env or {})})
+            env={name: value for name, value in env.items() if value is not None})
         self.pid = self._process.pid
         self.lines = []
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -238,6 +239,26 @@ def processes():
 def python():
     """Return the interpreter to start nodes with."""
     return sys.executable
+
+
+@pytest.fixture
+def start(processes, python):
+    """Return a function that starts a node, by its name, as a process with parameters."""
+    def start(name, env=None, **parameters):
+        command = [python, '-m', f'rdk_yolo_ros.nodes.{name}', '--ros-args']
+        for key, value in parameters.items():
+            command += ['-p', f'{key}:={value}']
+        return processes(*command, env=env)
+
+    return start
+
+
+@pytest.fixture
+def no_profile():
+    """Return the environment of a process without a DDS profile, which keeps to this machine."""
+    only_here = ({'ROS_LOCALHOST_ONLY': '1'} if os.environ.get('ROS_DISTRO') == 'humble' else
+                 {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'})
+    return {**dict.fromkeys(DDS_VARIABLES), **only_here}
 
 
 @pytest.fixture(name='wait_until')

@@ -15,7 +15,7 @@ INSTALL = ROOT / 'install'
 EXECUTABLES = INSTALL / 'rdk_yolo_ros' / 'lib' / 'rdk_yolo_ros'
 LIMIT = 120.0  # seconds that a build tool may take
 
-built = pytest.mark.skipif(not (EXECUTABLES / 'yolo').is_file(),
+built = pytest.mark.skipif(not (INSTALL / 'rdk_yolo_ros').is_dir(),
                            reason='needs install/, which make build makes')
 
 
@@ -92,35 +92,37 @@ def checkout_files():
 
 
 @pytest.fixture(scope='module')
-def wheel(checkout_files, tmp_path_factory):
-    """Build a wheel from a copy, so that nothing appears in the checkout."""
+def sources(checkout_files, tmp_path_factory):
+    """Copy the checkout's files, so that nothing of what is built appears in it."""
+    folder = tmp_path_factory.mktemp('sources')
+    for name in checkout_files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def wheel(sources, tmp_path_factory):
+    """Build a wheel."""
     # setuptools builds wheels by itself since 70.1.
     alone = importlib.util.find_spec('setuptools.command.bdist_wheel') is not None
     for module in ('pip', 'setuptools') if alone else ('pip', 'setuptools', 'wheel'):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f'needs {module}')
     folder = tmp_path_factory.mktemp('wheel')
-    for name in checkout_files:
-        (folder / 'source' / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, folder / 'source' / name, follow_symlinks=False)
     run(sys.executable, '-m', 'pip', 'wheel', '.', '--no-deps', '--no-build-isolation',
-        '--no-index', '--disable-pip-version-check', '--wheel-dir', folder / 'out',
-        cwd=folder / 'source')
-    wheel, = (folder / 'out').glob('*.whl')
+        '--no-index', '--disable-pip-version-check', '--wheel-dir', folder, cwd=sources)
+    wheel, = folder.glob('*.whl')
     return wheel
 
 
 def test_a_wheel_holds_the_package_and_its_share_data(wheel, checkout_files):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-        entry_points = next(archive.read(name).decode() for name in names
-                            if name.endswith('.dist-info/entry_points.txt'))
         schema = archive.read('rdk_yolo_ros/work_config.schema.json')
         share = {name.split('.data/data/share/rdk_yolo_ros/')[1]: archive.read(name)
                  for name in names if '.data/data/share/rdk_yolo_ros/' in name}
     assert {name for name in checkout_files if name.startswith('rdk_yolo_ros/')} <= names
-    assert 'yolo = rdk_yolo_ros.nodes.yolo:main' in entry_points
-    assert 'source = rdk_yolo_ros.nodes.source:main' in entry_points
     for folder in ('config', 'launch', 'models'):
         expected = {name for name in checkout_files if name.startswith(f'{folder}/')}
         assert expected
@@ -136,6 +138,9 @@ def test_an_installed_wheel_finds_its_share_data(wheel, python, tmp_path):
     pytest.importorskip('onnxruntime')
     run(python, '-m', 'pip', 'install', '--no-deps', '--no-index', '--disable-pip-version-check',
         '--ignore-installed', '--prefix', tmp_path / 'prefix', wheel, cwd=tmp_path)
+    # `yolo` there is Ultralytics' command, and `source` is nobody's.
+    scripts = {path.name for path in (tmp_path / 'prefix').glob('bin/*')}
+    assert not scripts & {'yolo', 'source'}
     package, = (tmp_path / 'prefix').rglob('rdk_yolo_ros/__init__.py')
     search = without(os.environ.get('PYTHONPATH', ''), INSTALL)
     output = run(python, '-c', 'from rdk_yolo_ros import Predictor\n'
@@ -144,6 +149,27 @@ def test_an_installed_wheel_finds_its_share_data(wheel, python, tmp_path):
                  'print(predictor.runtime.path)', cwd=tmp_path, AMENT_PREFIX_PATH='',
                  PYTHONPATH=f'{package.parents[1]}{os.pathsep}{search}')
     assert tmp_path / 'prefix' in Path(output.strip()).parents
+
+
+def test_colcon_s_commands_put_the_executables_where_ros2_run_looks(
+        sources, processes, python, tmp_path):
+    # https://github.com/colcon/colcon-core/blob/master/colcon_core/task/python/build.py
+    prefix, build = tmp_path / 'prefix', tmp_path / 'build'
+    build.mkdir()
+    run(python, 'setup.py', 'egg_info', '--egg-base', build, 'build', '--build-base', build,
+        'install', '--record', tmp_path / 'log', '--prefix', prefix,
+        '--single-version-externally-managed', cwd=sources)
+    folder = prefix / 'lib' / 'rdk_yolo_ros'
+    assert {'yolo', 'source'} <= {path.name for path in folder.iterdir()}
+    assert not (prefix / 'bin').exists()
+    package, = prefix.rglob('rdk_yolo_ros/__init__.py')
+    env = {'PYTHONPATH': f"{package.parents[1]}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    for name, parameter in (('yolo', 'config_file'), ('source', 'source')):
+        process = processes(folder / name, '--ros-args', '-p', f'{parameter}:=/no/such', env=env)
+        assert process.wait() == 1, process.output
+        assert len(process.lines) == 1
+        assert process.lines[0].startswith(f'{name}: ')
+        assert '/no/such' in process.lines[0]
 
 
 def test_colcon_takes_the_checkout_for_an_ament_python_package():

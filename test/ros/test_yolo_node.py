@@ -476,20 +476,48 @@ def test_without_a_configuration_the_error_says_how_to_give_one(graph):
         YoloNode(context=graph.context)
 
 
-def test_dnn_node_example_s_names_are_understood_or_said_to_have_no_effect(
+# Every parameter of dnn_node_example, a value that asks for something, and what is done with it.
+DNN_NODE_EXAMPLE = {
+    'config_file': ('some.json', 'taken'), 'ros_img_topic_name': ('/image', 'taken'),
+    'feed_type': (0, 'said'), 'image': ('config/target.jpg', 'said'), 'image_type': (1, 'said'),
+    'image_width': (960, 'said'), 'image_height': (544, 'said'),
+    'is_shared_mem_sub': (1, 'said'), 'sharedmem_img_topic_name': ('/hbmem_img', 'said'),
+    'dump_render_img': (1, 'said'), 'msg_pub_topic_name': ('hobot_dnn_detection', 'said')}
+
+
+def test_every_parameter_of_dnn_node_example_is_taken_or_said_to_have_no_effect(
+        graph, predictor, capfd):
+    node = graph.add(YoloNode(
+        predictor=predictor, context=graph.context,
+        parameter_overrides=[Parameter(name, value=value)
+                             for name, (value, _) in DNN_NODE_EXAMPLE.items()]))
+    assert node._images.topic_name == '/image'
+    assert node.get_parameter('config_file').value == 'some.json'
+    lines = [line for line in capfd.readouterr().err.splitlines() if 'has no effect' in line]
+    for name, (_, done) in DNN_NODE_EXAMPLE.items():
+        about_it = [line for line in lines if f'parameter {name} has no effect here: ' in line]
+        assert len(about_it) == (done == 'said'), name
+    assert len(lines) == [done for _, done in DNN_NODE_EXAMPLE.values()].count('said')
+
+
+def test_nothing_is_said_of_dnn_node_example_s_parameters_that_ask_for_what_is_done_anyway(
         graph, predictor, capfd):
     node = graph.add(YoloNode(
         predictor=predictor, context=graph.context,
         parameter_overrides=[Parameter(name, value=value) for name, value in (
-            ('ros_img_topic_name', '/image'), ('feed_type', 1), ('is_shared_mem_sub', 1),
-            ('dump_render_img', 0), ('msg_pub_topic_name', 'hobot_dnn_detection'))]))
-    assert node._images.topic_name == '/image'
-    log = capfd.readouterr().err
-    assert 'is_shared_mem_sub has no effect' in log
-    assert 'msg_pub_topic_name has no effect' in log
-    assert 'feed_type' not in log
-    assert 'dump_render_img' not in log
+            ('feed_type', 1), ('is_shared_mem_sub', 0), ('dump_render_img', 0))]))
+    assert 'no effect' not in capfd.readouterr().err
     assert not node.has_parameter('image_width')
+
+
+def test_an_image_topic_under_both_names_is_the_own_one_and_the_other_is_said(
+        graph, predictor, capfd):
+    node = graph.add(YoloNode(
+        predictor=predictor, context=graph.context,
+        parameter_overrides=[Parameter('image_topic', value='/camera'),
+                             Parameter('ros_img_topic_name', value='/image')]))
+    assert node._images.topic_name == '/camera'
+    assert 'ros_img_topic_name has no effect here: image_topic' in capfd.readouterr().err
 
 
 def test_the_documentation_lists_the_parameters_as_they_are_declared(graph, predictor, start):

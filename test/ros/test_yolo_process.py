@@ -122,6 +122,56 @@ def test_a_signal_at_any_time_is_no_error(processes, python, when, number):
     assert not any(line.startswith('yolo: ') for line in process.lines), process.output
 
 
+# Runs an executable as its script in lib/ does.
+EXECUTABLE = """
+import sys
+from rdk_yolo_ros.nodes.executables import {name}
+print('begins', flush=True)
+sys.exit({name}())
+"""
+
+
+@pytest.mark.parametrize('name', ['yolo', 'source'])
+@pytest.mark.parametrize('delay', [0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0])
+def test_an_early_interrupt_leaves_no_traceback(processes, python, name, delay):
+    process = processes(python, '-c', EXECUTABLE.format(name=name), '--ros-args',
+                        '-p', f'config_file:={CONFIG}')
+    process.wait_for_line('begins')
+    time.sleep(delay)
+    process.signal(signal.SIGINT)
+    # By the signal while modules are imported, later as the node's own end.
+    assert process.wait() in (-signal.SIGINT, 128 + signal.SIGINT, 0), process.output
+    assert 'Traceback' not in process.output
+    assert 'KeyboardInterrupt' not in process.output
+
+
+# An interrupt comes when the named module is about to be imported.
+IMPORT_INTERRUPTED = """
+import os, signal, sys
+from rdk_yolo_ros.nodes.executables import yolo
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+sys.exit(yolo())
+"""
+
+
+@pytest.mark.parametrize(('module', 'code'), [
+    ('rdk_yolo_ros.nodes.yolo', -signal.SIGINT), ('rclpy', -signal.SIGINT),
+    ('numpy', -signal.SIGINT), ('rdk_yolo_ros.nodes.spin', -signal.SIGINT),
+    ('onnxruntime', 0)])  # with the model, in the node
+def test_an_interrupt_during_an_import_ends_it_quietly(processes, python, module, code):
+    pytest.importorskip('onnxruntime')
+    process = processes(python, '-c', IMPORT_INTERRUPTED, module, '--ros-args',
+                        '-p', f'config_file:={CONFIG}')
+    assert process.wait() == code, process.output
+    assert process.output == ''
+
+
 def test_what_the_configuration_s_reader_warns_of_is_in_the_log_once(yolo, tmp_path):
     (tmp_path / 'work.json').write_text(json.dumps(
         {'model_file': str(find_file('models/demo_detect.onnx')), 'is_performance': 1}))
@@ -180,11 +230,10 @@ while time.monotonic() < end:
 
 
 def test_large_images_that_get_lost_without_a_profile_are_told_of_once(
-        yolo, processes, python):
-    without = dict.fromkeys(DDS_VARIABLES, '')
-    process = yolo('-p', f'config_file:={CONFIG}', env=without)
+        yolo, processes, python, no_profile):
+    process = yolo('-p', f'config_file:={CONFIG}', env=no_profile)
     process.wait_for_line('detect model')
-    camera(processes, python, env=without)
+    camera(processes, python, env=no_profile)
     line = process.wait_for_line('were lost')
     assert '3.1 MB' in line
     assert '/image_raw' in line
@@ -196,8 +245,9 @@ def test_large_images_that_get_lost_without_a_profile_are_told_of_once(
 
 
 def test_large_images_arrive_with_the_profile_and_nothing_is_said(
-        graph, yolo, processes, python, wait_until):
-    profile = {'FASTRTPS_DEFAULT_PROFILES_FILE': str(find_file('config/dds/shared_memory.xml'))}
+        graph, yolo, processes, python, no_profile):
+    profile = {**no_profile, 'FASTRTPS_DEFAULT_PROFILES_FILE':
+               str(find_file('config/dds/shared_memory.xml'))}
     process = yolo('-p', f'config_file:={CONFIG}', env=profile)
     process.wait_for_line('detect model')
     results = graph.record(Detection2DArray, '/yolo/detections')
@@ -230,13 +280,19 @@ def set_up(processes, python, tmp_path):
     return start
 
 
-def test_the_tests_keep_to_this_machine_in_every_distribution(set_up, monkeypatch):
-    monkeypatch.delenv('ROS_AUTOMATIC_DISCOVERY_RANGE')
-    monkeypatch.delenv('ROS_LOCALHOST_ONLY', raising=False)
-    assert set_up({'ROS_DISTRO': 'humble'})[0]['ROS_LOCALHOST_ONLY'] == '1'
-    environment = set_up({'ROS_DISTRO': 'jazzy'})[0]
-    assert environment['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'LOCALHOST'
-    assert 'ROS_LOCALHOST_ONLY' not in environment
+@pytest.mark.parametrize(('distribution', 'name', 'value'), [
+    ('humble', 'ROS_LOCALHOST_ONLY', '0'),
+    ('jazzy', 'ROS_AUTOMATIC_DISCOVERY_RANGE', 'SYSTEM_DEFAULT')])
+def test_the_tests_keep_to_this_machine_in_every_distribution(
+        set_up, distribution, name, value):
+    # Whatever profile the user has. These values leave the network to it.
+    unset = dict.fromkeys(['ROS_LOCALHOST_ONLY', 'ROS_AUTOMATIC_DISCOVERY_RANGE'])
+    environment = set_up({**unset, **dict.fromkeys(DDS_VARIABLES, 'own.xml'),
+                          'ROS_DISTRO': distribution})[0]
+    profiles = {environment.get(name) for name in DDS_VARIABLES}
+    assert profiles == {str(find_file('config/dds/loopback.xml')), None}
+    assert environment[name] == value
+    assert len([name for name in unset if name in environment]) == 1
 
 
 def test_the_tests_own_log_folder_is_removed_at_the_end(set_up, monkeypatch, tmp_path):

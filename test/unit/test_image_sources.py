@@ -47,6 +47,31 @@ def bag(path, frames, **kwargs):
     return path
 
 
+def write_busy_bag(path, storage, begin, frames, rate):
+    """Write a bag of 30 s with text at 100 Hz, and `frames` images at `rate` from `begin` s on."""
+    pytest.importorskip('rosbags')
+    from rosbags.rosbag2 import StoragePlugin, Writer
+    from rosbags.typesys import Stores, get_typestore
+    types = get_typestore(Stores.ROS2_HUMBLE)
+    make = types.types
+    header = make['std_msgs/msg/Header'](make['builtin_interfaces/msg/Time'](0, 0), 'camera')
+    messages = {
+        '/text': ('std_msgs/msg/String', make['std_msgs/msg/String']('text'),
+                  [i / 100 for i in range(3000)]),
+        '/image': ('sensor_msgs/msg/Image', make['sensor_msgs/msg/Image'](
+            header, 48, 64, 'nv12', 0, 64, np.zeros(72 * 64, np.uint8)),
+            [begin + i / rate for i in range(frames)])}
+    with Writer(path, version=8, storage_plugin=StoragePlugin[storage.upper()]) as writer:
+        due = []
+        for topic, (kind, message, times) in messages.items():
+            connection = writer.add_connection(topic, kind, typestore=types)
+            data = types.serialize_cdr(message, kind)
+            due += [(10**18 + round(time * 1e9), connection, data) for time in times]
+        for time, connection, data in sorted(due, key=lambda item: item[0]):
+            writer.write(connection, time, data)
+    return path
+
+
 def nv12(value, width=64, height=48):
     return Frame.from_nv12(np.full((height * 3 // 2, width), value, np.uint8))
 
@@ -177,6 +202,22 @@ class TestBag:
         source.rewind()
         assert source.read().stamp == images[0].stamp
         source.close()
+
+    @pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
+    @pytest.mark.parametrize(('begin', 'frames', 'rate'), [
+        (0.0, 150, 5.0),  # as long as the bag
+        (2.0, 11, 4.0),  # begins late and ends early
+        (29.5, 5, 10.0)])
+    def test_the_rate_is_that_of_the_image_topic_whatever_else_was_recorded(
+            self, tmp_path, storage, begin, frames, rate):
+        source = open_source(str(write_busy_bag(tmp_path / 'bag', storage, begin, frames, rate)))
+        assert source.rate == pytest.approx(rate)
+        assert len(read_all(source)) == frames
+
+    @pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
+    def test_one_image_alone_has_no_rate(self, tmp_path, storage):
+        path = write_busy_bag(tmp_path / 'bag', storage, 7.0, 1, 1.0)
+        assert open_source(str(path)).rate is None
 
     @pytest.mark.parametrize(('storage', 'suffix'), [('sqlite3', 'db3'), ('mcap', 'mcap')])
     def test_a_storage_file_alone_is_a_source(self, tmp_path, storage, suffix):
