@@ -98,8 +98,9 @@ def assign(scores: Tensor, boxes: Tensor, points: Tensor, gt_boxes: Tensor, gt_c
     return owner, target * (owner >= 0)
 
 
-def _box_losses(logits: Tensor, gt: Tensor, points: Tensor, strides: Tensor, weight: Tensor
-                ) -> tuple[Tensor, Tensor]:
+def box_losses(logits: Tensor, gt: Tensor, points: Tensor, strides: Tensor, weight: Tensor
+               ) -> tuple[Tensor, Tensor]:
+    """Return CIoU and distribution focal losses of matched cells (n, ...), by weight (n,)."""
     boxes = decode_boxes(logits, points, strides)
     total = weight.sum().clamp(min=1.)
     box = ((1 - ciou(boxes, gt)) * weight).sum() / total
@@ -188,7 +189,7 @@ def compute_losses(outputs: dict[str, Tensor], batch: dict) -> dict[str, Tensor]
     wanted[image, cell, batch['classes'][image, index]] = weight
     parts = {'cls': nnf.binary_cross_entropy_with_logits(cls, wanted, reduction='sum') / total}
     gt = batch['boxes'][image, index]
-    parts['box'], parts['dfl'] = _box_losses(box[image, cell], gt, points[cell], strides[cell],
+    parts['box'], parts['dfl'] = box_losses(box[image, cell], gt, points[cell], strides[cell],
                                              weight)
     person = (batch['classes'][image, index] == 0) \
         & (batch['keypoints'][image, index][..., 2] > 0).any(-1)

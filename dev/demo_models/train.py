@@ -22,14 +22,15 @@ from losses import compute_losses  # noqa: E402
 from muon import Muon  # noqa: E402
 from network import DemoNet  # noqa: E402
 from quick_check import quick_check  # noqa: E402
-from scenes import FIRST_TRAINING_SEED, Sample, SampleCache  # noqa: E402
+from scenes import FIRST_TRAINING_SEED, Sample, SampleCache, training_sample  # noqa: E402
 
 # Share of the time at which a stage starts, image size, batch size.
-STAGES = ((0., 288, 32), (0.20, 416, 20), (0.45, 640, 8))
+STAGES = ((0., 288, 16), (0.12, 416, 12), (0.32, 640, 8))
 FLAT_UNTIL = 0.35
 """Share of the time after which the learning rates fall linearly."""
 MUON_RATE, ADAM_RATE = 2e-2, 2e-3
-USES_PER_SAMPLE = 4
+USES_PER_SAMPLE = 6
+SETTLE_SEED, SETTLE_IMAGES = FIRST_TRAINING_SEED + 79_000_000, 200
 FLIPPED = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
 
 
@@ -62,6 +63,25 @@ def collate(samples: list[Sample], device: torch.device) -> dict:
     batch['images'] = images.permute(0, 3, 1, 2).float().div_(255)
     batch['size'] = samples[0].image.shape[0]
     return batch
+
+
+@torch.no_grad()
+def settle_statistics(net: DemoNet, device: torch.device) -> None:
+    """Take the batch norms' statistics anew: averaged weights have other ones than each had."""
+    norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    momentum = norms[0].momentum
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None   # the plain mean over all batches
+    net.train()
+    size = STAGES[-1][1]
+    for first in range(SETTLE_SEED, SETTLE_SEED + SETTLE_IMAGES, 8):
+        batch = collate([training_sample(seed, size) for seed in range(first, first + 8)], device)
+        with torch.autocast(device.type, torch.bfloat16):
+            net(batch['images'].contiguous(memory_format=torch.channels_last))
+    for norm in norms:
+        norm.momentum = momentum
+    net.eval()
 
 
 class Average:
@@ -233,6 +253,8 @@ class Trainer:
             cache.close()
         if self.rank:
             return
+        if not self._stopping:
+            settle_statistics(self.average.net, self.device)
         self.save()
         if not self._stopping:
             self.check(args.check_scenes)
