@@ -1,7 +1,7 @@
 # `make demo` and `make test` are all that a newcomer needs; `make help` lists the rest.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help ros-env build demo test floor parity lint bench eval-demo train-demo clean
+.PHONY: help ros-env build demo test floor parity lint bench bench-decode eval-demo train-demo clean
 
 ENTER := source .ros_env/setup.bash
 # Seen by dev/demo/run.py: TASK=detect|segment|pose SOURCE=path FRAMES=300
@@ -33,6 +33,9 @@ lint: ros-env  ## ruff, mypy (also against Humble's rclpy), Python 3.10
 
 bench: ros-env  ## every figure that README and docs quote
 	@$(ENTER) && python3 -m benchmarks
+
+bench-decode: ros-env  ## decoding over the number of objects; docs/decode_speed.md
+	@$(ENTER) && python3 -m benchmarks.decode_bench --write
 
 eval-demo: ros-env  ## accuracy of the demo models on held-out scenes
 	@$(ENTER) && python3 dev/demo_models/evaluate.py

@@ -1,4 +1,4 @@
-"""Detections: the one result type that travels between stages."""
+"""Detections and Classifications: the results that travel between stages."""
 
 from __future__ import annotations
 
@@ -118,6 +118,34 @@ class Detections:
             keypoints=np.zeros((0, num_keypoints, 3), np.float32) if task == 'pose' else None,
             masks=_NoMasks() if task == 'segment' else None,
             angles=np.zeros(0, np.float32) if task == 'obb' else None)
+
+
+@dataclass(frozen=True, eq=False)
+class Classifications:
+    """
+    The k best classes of a whole image, best first.
+
+    Attributes:
+        class_ids: int32 (k,).
+        scores: float32 (k,), 0 to 1.
+
+    Raises:
+        ValueError: an array's shape or dtype is not the one above.
+
+    """
+
+    class_ids: np.ndarray
+    scores: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Check that the parallel arrays are parallel."""
+        count = len(self.class_ids)
+        _check('class_ids', self.class_ids, np.int32, (count,))
+        _check('scores', self.scores, np.float32, (count,))
+
+    def __len__(self) -> int:
+        """Return the number of classes."""
+        return len(self.class_ids)
 
 
 class _NoMasks:

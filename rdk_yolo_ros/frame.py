@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -177,6 +178,34 @@ class Frame:
             planes = (compressed.decode('JPEG', self.data, self.hw),)
             self._set(_planes=planes)
         return planes
+
+    def middle(self, aspect_hw: tuple[int, int]) -> Frame:
+        """
+        Return the largest part in the middle with the aspect ratio of a height and a width.
+
+        Its pixels are views on this frame's; its sizes and place are even, so that chroma stays
+        over its pixels, and the ratio is met but for that.
+
+        Raises:
+            FrameError: the JPEG cannot be decoded, or the part is less than two pixels wide or
+                high.
+
+        """
+        height, width = self.hw
+        part = (min(height, width * aspect_hw[0] // aspect_hw[1]) // 2 * 2,
+                min(width, height * aspect_hw[1] // aspect_hw[0]) // 2 * 2)
+        if min(part) < 2:
+            raise FrameError(f'image is {width}x{height} pixels, its middle of the ratio '
+                             f'{aspect_hw[1]}:{aspect_hw[0]} less than 2x2')
+        top, left = ((whole - some) // 4 * 2 for whole, some in zip(self.hw, part))
+        planes = []
+        for plane in self.planes:
+            share = height // plane.shape[0]   # 2 for the chroma of NV12 and NV21
+            planes.append(plane[top // share:(top + part[0]) // share,
+                                left // share:(left + part[1]) // share])
+        middle = copy.copy(self)
+        middle._set(hw=part, _planes=tuple(planes))
+        return middle
 
     def to_bgr(self) -> np.ndarray:
         """

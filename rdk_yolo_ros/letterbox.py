@@ -113,6 +113,41 @@ class Letterbox:
         mapped /= self._scales[:4]
         return np.minimum(np.maximum(mapped, 0, out=mapped), self._corner, out=mapped)
 
+    def rotated_boxes_to_source(self, boxes: np.ndarray,
+                                angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Return rotated boxes in source pixels, not clipped: float32 (N, 4) and float32 (N,).
+
+        Where the two scales differ a rectangle becomes a parallelogram: the result is the
+        rectangle whose corners lie closest to it (least squares).
+
+        boxes: float32 (N, 4), x1 y1 x2 y2 in model pixels, before they are turned about their
+        centres; angles: float32 (N,), radians from x towards y.
+        """
+        whole = boxes.astype(np.float64)
+        centres = ((whole[:, :2] + whole[:, 2:]) / 2 - self._offsets[:2]) / (self.scale_x,
+                                                                             self.scale_y)
+        halves = (whole[:, 2:] - whole[:, :2]) / 2
+        turned = angles.astype(np.float64)
+        cosines, sines = np.cos(turned), np.sin(turned)
+        wide, high = 1 / self.scale_x, 1 / self.scale_y
+        # The parallelogram's half sides in the axes of the rectangle. Both sides lean, in
+        # opposite directions, by `lean` a pixel.
+        along = wide * cosines ** 2 + high * sines ** 2
+        across = wide * sines ** 2 + high * cosines ** 2
+        lean = (high - wide) * cosines * sines
+        # The turn that leaves the least: principal axis of the one side and the other, turned
+        # back by a right angle.
+        first, second = (halves ** 2).T
+        turn = np.arctan2(
+            2 * lean * (first * along - second * across),
+            first * (along ** 2 - lean ** 2) + second * (across ** 2 - lean ** 2)) / 2
+        cosines, sines = np.cos(turn), np.sin(turn)
+        halves = halves * np.stack([along * cosines + lean * sines,
+                                    across * cosines - lean * sines], axis=1)
+        return (np.concatenate([centres - halves, centres + halves], axis=1).astype(np.float32),
+                (turned + turn).astype(np.float32))
+
     def points_to_source(self, points: np.ndarray) -> np.ndarray:
         """
         Return a copy of `points` with x and y in source pixels, not clipped; float32.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+import difflib
 import logging
 from typing import Any, Optional
 
 from rdk_yolo_ros import coco
+from rdk_yolo_ros.config_text import shown
 from rdk_yolo_ros.errors import HeadError, ModelError, WorkConfigError
-from rdk_yolo_ros.heads import HeadLayout, identify_heads
+from rdk_yolo_ros.heads import Head, HeadLayout, identify_heads
+from rdk_yolo_ros.heads.tables import cells
 from rdk_yolo_ros.runtimes import Runtime
 from rdk_yolo_ros.work_config import WorkConfig
 
@@ -37,8 +40,8 @@ def match_model(config: WorkConfig, runtime: Runtime) -> HeadLayout:
         class_num = len(config.class_names)
     layout = _identify(config, runtime, class_num)
     _check_scales(layout, runtime)
-    if config.strides is not None and tuple(sorted(config.strides)) != layout.strides:
-        raise _contradiction(config, runtime, 'strides', config.strides, layout.strides)
+    _check_strides(config, runtime, layout)
+    _warn_of_assumed_classes(config, runtime, layout, class_num)
     if layout.prototypes is not None \
             and config.num_mask not in (None, layout.prototypes.channels):
         raise _contradiction(config, runtime, 'num_mask', config.num_mask,
@@ -59,44 +62,111 @@ def _identify(config: WorkConfig, runtime: Runtime, class_num: Optional[int]) ->
     """
     stated: dict[str, Any] = {
         'task': config.task, 'class_num': class_num, 'reg_max': config.reg_max,
-        'num_keypoints': config.num_keypoints, 'order': config.outputs}
+        'num_keypoints': config.num_keypoints, 'keypoint_dims': config.keypoint_dims}
     if stated['num_keypoints'] is None and config.keypoint_names is not None:
         stated['num_keypoints'] = len(config.keypoint_names)
-    metadata = runtime.metadata
-    hints = {'task': metadata.task or config.task_hint,
-             'class_num': metadata.class_names and len(metadata.class_names),
-             'num_keypoints': metadata.num_keypoints}
-    guesses = [stated, {k: v if v is not None else hints.get(k) for k, v in stated.items()},
-               {**stated, 'task': config.task or config.task_hint}]
-    problem: Optional[HeadError] = None
-    for guess in guesses:
+    decoding: dict[str, Any] = {'order': config.outputs, 'rules': config.rules,
+                                'nms': _nms(config, runtime)}
+    hints = _hints(runtime)
+    less = {key: value for key, value in hints.items() if key != 'class_num'}
+    parser: dict[str, Any] = {'task': config.task_hint}
+
+    def layout_with(*sources: Mapping[str, Any]) -> HeadLayout:
+        """Identify with each figure from the first source that has it."""
+        figures = {key: next((source[key] for source in sources
+                              if source.get(key) is not None), None) for key in stated}
+        return identify_heads(runtime.outputs, runtime.input_hw, **figures, **decoding)
+
+    for sources in ([stated, hints], [stated, less], [stated], [stated, parser]):
         try:
-            return identify_heads(runtime.outputs, runtime.input_hw, **guess)
+            return layout_with(*sources)
         except HeadError as error:
-            problem = problem or error
+            if sources == [stated]:
+                problem = error
     # Without the stated figures, perhaps: then one of them is the mistake, and can be named.
-    try:
-        layout = identify_heads(runtime.outputs, runtime.input_hw)
-    except HeadError:
-        raise HeadError(f'{runtime.path}: {problem}') from None
-    for key, found in (('task', layout.task), ('class_num', layout.class_num),
-                       ('reg_max', layout.reg_max), ('num_keypoints', layout.num_keypoints)):
-        wanted = stated[key]
-        if wanted is not None and wanted != found:
-            raise _contradiction(config, runtime, _as_given(config, key), wanted, found)
-    raise HeadError(f'{runtime.path}: {problem}') from None
+    for unstated in ({}, hints):
+        try:
+            layout = layout_with(unstated)
+            break
+        except HeadError:
+            continue
+    else:
+        raise HeadError(f'{runtime.path}: {problem}')
+    found = {**vars(layout), 'reg_max': layout.reg_max if layout.levels else None}
+    if layout.task != 'pose':
+        found.update(num_keypoints='no key points', keypoint_dims='no key points')
+    for key, wanted in stated.items():
+        if wanted is not None and found[key] is not None and wanted != found[key]:
+            raise _contradiction(config, runtime, _as_given(config, key), wanted, found[key])
+    raise HeadError(f'{runtime.path}: {problem}')
+
+
+def _hints(runtime: Runtime) -> dict[str, Any]:
+    """Return what the model file says of its heads."""
+    metadata = runtime.metadata
+    points = metadata.num_keypoints
+    if points is None and metadata.keypoint_names is not None:
+        points = len(metadata.keypoint_names)
+    return {'task': metadata.task,
+            'class_num': None if metadata.class_names is None else len(metadata.class_names),
+            'num_keypoints': points, 'keypoint_dims': metadata.keypoint_dims}
+
+
+def _nms(config: WorkConfig, runtime: Runtime) -> Optional[bool]:
+    """Return what is known of duplicates; no shape tells YOLOv10 from YOLOv8."""
+    if config.nms is not None or runtime.metadata.end_to_end is None:
+        return config.nms
+    return not runtime.metadata.end_to_end
 
 
 def _check_scales(layout: HeadLayout, runtime: Runtime) -> None:
     """Raise ModelError where a head's integers cannot become real numbers."""
     heads = [head for level in layout.levels
              for head in (level.class_head, level.box_head, level.extra)]
-    for head in (*heads, layout.prototypes):
-        if head is not None and head.info.dtype.kind in 'iu' and head.info.scale is None:
+    for part in (*heads, layout.prototypes, layout.table):
+        if part is None:
+            continue
+        info = part.info
+        if info.dtype.kind in 'iu' and info.scale is None:
             raise ModelError(
-                f'{runtime.path}: output {head.info.name!r} is {head.info.dtype} and has no '
+                f'{runtime.path}: output {info.name!r} is {info.dtype} and has no '
                 'scale, without which it would decode to nonsense; give its scale in the ONNX '
                 'metadata `output_quantization`, or export it as float32')
+        axis = info.quantize_axis
+        if axis is None or all(v is None or len(v) == 1 for v in (info.scale, info.zero_point)):
+            continue
+        if isinstance(part, Head):
+            expected = 3 if part.channels_last else 1
+        elif part.form == 'classes':
+            expected = info.shape.index(part.columns)
+        else:
+            expected = 2 if part.rows_first else 1
+        if axis % len(info.shape) != expected:
+            raise ModelError(
+                f'{runtime.path}: the scales of output {info.name!r} run along axis {axis} of '
+                f'shape {info.shape}, expected its channels, axis {expected}; correct `axis`')
+
+
+def _check_strides(config: WorkConfig, runtime: Runtime, layout: HeadLayout) -> None:
+    """Raise WorkConfigError where the model's grids are not those of the stated strides."""
+    if config.strides is None or layout.table is not None and layout.table.form != 'dense':
+        return
+    strides = tuple(sorted(config.strides))
+    if layout.table is None:
+        if strides != layout.strides:
+            raise _contradiction(config, runtime, 'strides', config.strides, layout.strides)
+    elif cells(layout.input_hw, strides) != layout.table.rows:
+        raise _contradiction(config, runtime, 'strides', config.strides,
+                             f'{layout.table.rows} cells')
+
+
+def _warn_of_assumed_classes(config: WorkConfig, runtime: Runtime, layout: HeadLayout,
+                             class_num: Optional[int]) -> None:
+    if layout.table is not None and layout.table.form == 'end_to_end' and class_num is None \
+            and runtime.metadata.class_names is None:
+        _log.warning('%s: the output %r does not say how many classes there are, %d assumed; set '
+                     'class_num or class_names', runtime.path, layout.table.info.name,
+                     layout.class_num)
 
 
 def _as_given(config: WorkConfig, key: str) -> str:
@@ -124,7 +194,7 @@ def choose_class_names(config: WorkConfig, runtime: Runtime,
     if names is not None:
         _log.warning('%s: its metadata names %d classes, its outputs have %d; names ignored',
                      runtime.path, len(names), layout.class_num)
-    if layout.class_num == len(coco.CLASS_NAMES):
+    if layout.class_num == len(coco.CLASS_NAMES) and layout.task in ('detect', 'segment'):
         return coco.CLASS_NAMES
     return [str(i) for i in range(layout.class_num)]
 
@@ -136,3 +206,31 @@ def choose_keypoint_names(config: WorkConfig, runtime: Runtime,
         if names is not None and len(names) == layout.num_keypoints:
             return names
     return [str(i) for i in range(layout.num_keypoints)]
+
+
+def choose_score_thresholds(config: WorkConfig,
+                            class_names: Sequence[str]) -> Optional[dict[int, float]]:
+    """
+    Return the thresholds of single classes by class id, or None where there are none.
+
+    A key of `score_thresholds` is a class name, else the number of a class.
+
+    Raises:
+        WorkConfigError: a key is neither.
+
+    """
+    if config.score_thresholds is None:
+        return None
+    thresholds = {}
+    for key, threshold in config.score_thresholds.items():
+        ids = [i for i, name in enumerate(class_names) if name == key]
+        if not ids and key.isdecimal() and len(key) < 9 and int(key) < len(class_names):
+            ids = [int(key)]
+        if not ids:
+            near = difflib.get_close_matches(key, class_names, n=1)
+            advice = f'; did you mean {near[0]}?' if near else ''
+            raise WorkConfigError(f'{config.source}: score_thresholds has {shown(key)}, expected '
+                                  f'a class name or a number from 0 to {len(class_names) - 1}'
+                                  f'{advice}')
+        thresholds.update(dict.fromkeys(ids, threshold))
+    return thresholds

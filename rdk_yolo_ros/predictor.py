@@ -1,8 +1,8 @@
-"""Predictor: one frame in, its detections out."""
+"""Predictor: one frame in, its detections or its classes out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 import difflib
 import math
@@ -14,16 +14,22 @@ from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
 
-from rdk_yolo_ros.decode import DecodeOptions, Decoder, make_decoder
-from rdk_yolo_ros.detections import Detections
+from rdk_yolo_ros.decode import ClassifyDecoder, DecodeOptions, Decoder, make_decoder
+from rdk_yolo_ros.detections import Classifications, Detections
 from rdk_yolo_ros.frame import Frame
 from rdk_yolo_ros.head_layout import HeadLayout
 from rdk_yolo_ros.letterbox import Letterbox
-from rdk_yolo_ros.matching import choose_class_names, choose_keypoint_names, match_model
+from rdk_yolo_ros.matching import (
+    choose_class_names,
+    choose_keypoint_names,
+    choose_score_thresholds,
+    match_model,
+)
 from rdk_yolo_ros.runtimes import Runtime, open_runtime
 from rdk_yolo_ros.work_config import WorkConfig
 
 _OPTIONS = tuple(field.name for field in fields(DecodeOptions))
+_SWITCHES = ('class_agnostic', 'softmax', 'native_masks')
 
 
 class Prediction(NamedTuple):
@@ -31,12 +37,12 @@ class Prediction(NamedTuple):
     The detections of one frame, and what they took.
 
     Attributes:
-        detections: in the frame's own pixels.
+        detections: in the frame's own pixels; a model that classifies has Classifications.
         timings: seconds for each step: 'letterbox', 'infer', 'decode'.
 
     """
 
-    detections: Detections
+    detections: Union[Detections, Classifications]
     timings: dict[str, float]
 
 
@@ -45,7 +51,7 @@ class _Decoding:
     """Options and the decoder made from them: replaced together, so that they always agree."""
 
     options: DecodeOptions
-    decoder: Decoder
+    decoder: Union[Decoder, ClassifyDecoder]
 
 
 class Predictor:
@@ -84,7 +90,8 @@ class Predictor:
             runtime: a runtime's name, instead of the configuration's, or an open Runtime, which
                 stays the caller's to close.
             option_overrides: fields of DecodeOptions, which go before the configuration; None
-                leaves a field as it is. `classes` takes class names, too.
+                leaves a field as it is. `classes` and the keys of `score_thresholds` may be
+                class names, too.
 
         Raises:
             WorkConfigError: the configuration is faulty, or says other things than the model.
@@ -111,13 +118,17 @@ class Predictor:
         layout = match_model(config, runtime)
         names = choose_class_names(config, runtime, layout)
         options = DecodeOptions(config.score_threshold, config.nms_threshold,
-                                config.nms_top_k, config.max_detections)
+                                config.nms_top_k, config.max_detections, config.class_agnostic,
+                                score_thresholds=choose_score_thresholds(config, names),
+                                softmax=config.softmax, native_masks=config.native_masks)
+        if config.top_k is not None:
+            options = replace(options, top_k=config.top_k)
         return cls(runtime, layout, _changed(options, option_overrides, names), names,
                    choose_keypoint_names(config, runtime, layout), owns_runtime)
 
     @property
     def task(self) -> str:
-        """'detect', 'segment' or 'pose'."""
+        """One of TASKS in `rdk_yolo_ros.detections`."""
         return self.layout.task
 
     @property
@@ -130,7 +141,7 @@ class Predictor:
         Change fields of the options; frames that are under way keep the old ones.
 
         All changes or, where one is faulty, none take effect. None leaves a field as it is; for
-        `classes`, an empty list means all classes.
+        `classes`, an empty list means all classes, for `score_thresholds` an empty mapping none.
 
         Raises:
             ValueError: an option is not known or out of its range.
@@ -139,8 +150,9 @@ class Predictor:
         options = _changed(self.options, changes, self.class_names)
         self._decoding = _Decoding(options, make_decoder(self.layout, options))
 
-    def __call__(self, frame: Union[Frame, np.ndarray], extras: bool = True) -> Detections:
-        """Return the detections in a frame; see `predict`."""
+    def __call__(self, frame: Union[Frame, np.ndarray],
+                 extras: bool = True) -> Union[Detections, Classifications]:
+        """Return the detections in a frame, or its classes; see `predict`."""
         return self.predict(frame, extras).detections
 
     def predict(self, frame: Union[Frame, np.ndarray], extras: bool = True) -> Prediction:
@@ -148,7 +160,8 @@ class Predictor:
         Find the objects in one frame.
 
         Args:
-            frame: a Frame, or a BGR image, uint8 (h, w, 3).
+            frame: a Frame, or a BGR image, uint8 (h, w, 3). A model that classifies looks at the
+                largest part in its middle that has the shape of the model's input.
             extras: False leaves masks and key points out.
 
         Raises:
@@ -160,6 +173,9 @@ class Predictor:
             frame = Frame.from_bgr(frame)
         decoder = self._decoding.decoder
         start = perf_counter()
+        if self.layout.task == 'classify':
+            # As in training: a classifier sees no padding, but the middle of the picture.
+            frame = frame.middle(self.runtime.input_hw)
         letterbox = self._letterbox_for(frame.hw)
         nv12 = letterbox.apply(frame, color_range=self.runtime.nv12_range)
         fed = perf_counter()
@@ -203,8 +219,11 @@ def _changed(options: DecodeOptions, changes: dict[str, Any],
     if 'classes' in changes:
         ids = _class_ids(changes.pop('classes'), class_names)
         options = replace(options, classes=ids or None)
+    if 'score_thresholds' in changes:
+        thresholds = _thresholds(changes.pop('score_thresholds'), class_names)
+        options = replace(options, score_thresholds=thresholds or None)
     for key, value in changes.items():
-        if key == 'class_agnostic':
+        if key in _SWITCHES:
             if not isinstance(value, (bool, np.bool_)):
                 raise ValueError(f'{key} is {value!r}, expected true or false')
         elif not isinstance(value, numbers.Real) or isinstance(value, bool) \
@@ -216,8 +235,24 @@ def _changed(options: DecodeOptions, changes: dict[str, Any],
     return options
 
 
-def _class_ids(classes: Iterable[Union[int, str]],
-               class_names: Sequence[str]) -> tuple[int, ...]:
+def _thresholds(thresholds: Mapping[Union[int, str], float],
+                class_names: Sequence[str]) -> dict[int, float]:
+    """Return the thresholds of classes given by name or id, by id."""
+    if not isinstance(thresholds, Mapping):
+        raise ValueError(f'score_thresholds is {thresholds!r}, expected a threshold for each of '
+                         'some class names or ids')
+    by_id: dict[int, float] = {}
+    for item, threshold in thresholds.items():
+        if not isinstance(threshold, numbers.Real) or isinstance(threshold, bool):
+            raise ValueError(f'score_thresholds has {threshold!r} for {item!r}, expected a number '
+                             'from 0 to 1')
+        ids = _class_ids([item], class_names, 'score_thresholds')
+        by_id.update(dict.fromkeys(ids, float(threshold)))
+    return by_id
+
+
+def _class_ids(classes: Iterable[Union[int, str]], class_names: Sequence[str],
+               option: str = 'classes') -> tuple[int, ...]:
     """Return the ids of classes given by name or id."""
     if isinstance(classes, (str, bytes)) or not isinstance(classes, Iterable):
         raise ValueError(f'classes is {classes!r}, expected a list of class names or ids')
@@ -231,6 +266,6 @@ def _class_ids(classes: Iterable[Union[int, str]],
         else:
             near = difflib.get_close_matches(str(item), class_names, n=1)
             advice = f'; did you mean {near[0]}?' if near else ''
-            raise ValueError(f'classes has {item!r}, expected a class name or a number from 0 to '
-                             f'{len(class_names) - 1}{advice}')
+            raise ValueError(f'{option} has {item!r}, expected a class name or a number from 0 '
+                             f'to {len(class_names) - 1}{advice}')
     return tuple(dict.fromkeys(ids))

@@ -25,6 +25,12 @@ class TensorInfo:
         quantize_axis: the axis that a scale of more than one element runs along.
         aligned_shape: the shape in memory where rows are padded, or None where it is `shape`.
 
+    A power-of-two shift s is the scale 2**-s; ESP-DL's exponent e is 2**e.
+
+    Raises:
+        ValueError: a shape is no shape, a scale is not above 0 and finite, or the number of
+            scales or zero points does not fit `quantize_axis`; names the tensor.
+
     """
 
     name: str
@@ -48,14 +54,28 @@ class TensorInfo:
                 np.asarray(self.zero_point, np.int32)))
         if self.aligned_shape is not None:
             object.__setattr__(self, 'aligned_shape', tuple(int(n) for n in self.aligned_shape))
+        self._check()
+
+    def _check(self) -> None:
+        if any(n < 0 for n in self.shape):
+            raise ValueError(f'tensor {self.name!r} has shape {self.shape}, expected numbers of 0 '
+                             'or more')
+        aligned = self.aligned_shape
+        if aligned is not None and (len(aligned) != len(self.shape) or any(
+                n < valid for n, valid in zip(aligned, self.shape))):
+            raise ValueError(f'tensor {self.name!r}: the aligned shape {aligned} does not hold '
+                             f'the shape {self.shape}')
+        if self.scale is not None and not np.all(np.isfinite(self.scale) & (self.scale > 0)):
+            raise ValueError(f'tensor {self.name!r}: scale is {self.scale.tolist()[:8]}, expected '
+                             'finite numbers above 0')
         for what, values in (('scale', self.scale), ('zero_point', self.zero_point)):
-            if values is None or len(values) == 1:
+            if values is None or values.shape == (1,):
                 continue
             axis = self.quantize_axis
-            if axis is None or not -len(self.shape) <= axis < len(self.shape) \
+            if values.ndim > 1 or axis is None or not -len(self.shape) <= axis < len(self.shape) \
                     or self.shape[axis] != len(values):
                 raise ValueError(
-                    f'tensor {self.name!r}: {what} has {len(values)} elements, which does not fit '
+                    f'tensor {self.name!r}: {what} has {values.size} elements, which does not fit '
                     f'axis {axis} of shape {self.shape}; expected one element, or as many as '
                     'that axis is long')
 
@@ -114,7 +134,7 @@ def stored_threshold(info: TensorInfo, real: float) -> Union[np.ndarray, float]:
     scale is per channel. Scales are positive in every quantizer that this package reads.
     """
     if info.scale is None:
-        return real
+        return _rounded_down(real, info.dtype)
     zero_point = 0 if info.zero_point is None else info.zero_point
     limit = np.float64(real) / info.scale.astype(np.float64) + zero_point
     if info.dtype.kind in 'iu':
@@ -126,3 +146,13 @@ def stored_threshold(info: TensorInfo, real: float) -> Union[np.ndarray, float]:
         if (limit >= limits.min).all():
             limit = limit.astype(info.dtype)
     return limit[0] if limit.size == 1 else limit
+
+
+def _rounded_down(real: float, dtype: np.dtype) -> Union[np.ndarray, float]:
+    """Return the greatest number of a float dtype that is not above `real`."""
+    if dtype.kind != 'f':
+        return real
+    with np.errstate(over='ignore'):
+        limit = dtype.type(real)
+    # Compared with float16 numbers, a float that was rounded up would hide the one it became.
+    return np.nextafter(limit, dtype.type(-np.inf)) if float(limit) > real else limit

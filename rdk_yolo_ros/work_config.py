@@ -31,16 +31,12 @@ SCHEMA_NAME = 'work_config.schema.json'
 
 # What dnn_Parser says of the task.
 _PARSER_TASK = {'yolov8': 'detect', 'yolov10': 'detect', 'ultralytics_yolo': 'detect',
-                'yolov8_seg': 'segment'}
+                'yolov8_seg': 'segment', 'yolo26_seg': 'segment', 'yolo26e_seg': 'segment',
+                'classification': 'classify'}
 _ANCHOR_PARSERS = ('yolov2', 'yolov3', 'yolov5', 'yolov5x')
-_OTHER_PARSERS = ('classification', 'ssd', 'fcos', 'efficient_det', 'unet')
+_OTHER_PARSERS = ('ssd', 'fcos', 'efficient_det', 'unet')
 # The compiler's words (input_space_and_range) for how a model reads NV12.
 _NV12_RANGE = {'regular': 'full', 'bt601_video': 'limited'}
-# What the schema has for later versions, so that a file keeps its meaning; open_runtime speaks of
-# the runtimes.
-_NOT_YET: dict[str, tuple[Any, ...]] = {
-    'task': ('obb', 'classify'), 'outputs': ('angle',), 'reg_max': (1,),
-    'dnn_Parser': ('yolo26_seg', 'yolo26e_seg')}
 _MAX_FAULTS = 3
 
 
@@ -53,12 +49,13 @@ class WorkConfig:
 
     Attributes:
         model_file: absolute path of the model, a file that exists.
-        task: 'detect', 'segment' or 'pose'; given explicitly.
+        task: one of TASKS in `rdk_yolo_ros.detections`; given explicitly.
         task_hint: the task that `dnn_Parser` suggests; what the model says goes before it.
         class_num: number of classes.
         class_names: their names, from `class_names` or the `cls_names_list` file.
-        reg_max: bins of the box distribution.
+        reg_max: bins of the box distribution, 1 for none.
         num_keypoints: key points of an instance.
+        keypoint_dims: values of a key point, 2 or 3.
         keypoint_names: their names.
         num_mask: mask coefficients of an instance.
         strides: input pixels to a grid cell, for each level.
@@ -66,6 +63,15 @@ class WorkConfig:
         nms_threshold: IoU, 0 to 1, dnn_node_example's default; 1 for no suppression.
         nms_top_k: boxes for each frame, dnn_node_example's default.
         max_detections: detections for each frame.
+        class_agnostic: whether boxes of different classes suppress each other, too.
+        score_thresholds: class name or id, as text, to the threshold in place of
+            `score_threshold`.
+        top_k: classes of a classification, best first.
+        softmax: whether a classification puts out logits.
+        native_masks: whether masks are thresholded at the image's resolution, not at the model
+            input's.
+        rules: 'v8' or 'yolo26', how key points and angles are decoded.
+        nms: whether the model finds an object more than once.
         nv12_range: 'full' or 'limited', how the model reads NV12.
         runtime: 'auto' or a runtime's name.
         outputs: the role of each output, in the model's order.
@@ -82,6 +88,7 @@ class WorkConfig:
     class_names: Optional[tuple[str, ...]] = None
     reg_max: Optional[int] = None
     num_keypoints: Optional[int] = None
+    keypoint_dims: Optional[int] = None
     keypoint_names: Optional[tuple[str, ...]] = None
     num_mask: Optional[int] = None
     strides: Optional[tuple[int, ...]] = None
@@ -89,6 +96,13 @@ class WorkConfig:
     nms_threshold: float = 0.5
     nms_top_k: int = 5000
     max_detections: int = 300
+    class_agnostic: bool = False
+    score_thresholds: Optional[Mapping[str, float]] = None
+    top_k: Optional[int] = None
+    softmax: Optional[bool] = None
+    native_masks: bool = True
+    rules: Optional[str] = None
+    nms: Optional[bool] = None
     nv12_range: Optional[str] = None
     runtime: str = 'auto'
     outputs: Optional[tuple[str, ...]] = None
@@ -123,7 +137,6 @@ class WorkConfig:
         given = dict(mapping)
         faults = [_name_nearest(key, given[key]) for key in given if key not in known_keys()]
         faults += _schema_faults({k: v for k, v in given.items() if k in known_keys()})
-        faults = faults or _faults_of_later(given)
         if faults:
             more = len(faults) - _MAX_FAULTS
             raise WorkConfigError(f'{source}: ' + '; '.join(faults[:_MAX_FAULTS])
@@ -132,8 +145,8 @@ class WorkConfig:
         base_dir = None if base_dir is None else Path(base_dir)
         values: dict[str, Any] = {'source': source,
                                   'model_file': _find('model_file', given, source, base_dir)}
-        for key in ('class_num', 'reg_max', 'num_keypoints', 'num_mask', 'nms_top_k',
-                    'max_detections', 'model_output_count'):
+        for key in ('class_num', 'reg_max', 'num_keypoints', 'keypoint_dims', 'num_mask',
+                    'nms_top_k', 'top_k', 'max_detections', 'model_output_count'):
             if key in given:
                 values[key] = int(given[key])
         for key in ('score_threshold', 'nms_threshold'):
@@ -142,20 +155,24 @@ class WorkConfig:
         for key in ('class_names', 'keypoint_names', 'outputs'):
             if key in given:
                 values[key] = tuple(given[key])
-        for key in ('task', 'runtime', 'model_name'):
+        for key in ('task', 'runtime', 'model_name', 'rules', 'nms', 'class_agnostic', 'softmax',
+                    'native_masks'):
             if key in given:
                 values[key] = given[key]
         if 'strides' in given:
             values['strides'] = tuple(int(n) for n in given['strides'])
+        if 'score_thresholds' in given:
+            values['score_thresholds'] = {str(name): float(threshold) for name, threshold
+                                          in given['score_thresholds'].items()}
         if 'nv12_range' in given:
             values['nv12_range'] = _NV12_RANGE.get(given['nv12_range'], given['nv12_range'])
-        if 'top_k' in given:
-            values.setdefault('max_detections', min(int(given['top_k']), 65535))
         parser = given.get('dnn_Parser')
         if parser is not None:
             values['task_hint'] = _PARSER_TASK[parser]
         if parser == 'yolov10':
-            values.setdefault('nms_threshold', 1.0)  # trained one-to-one: no duplicates to drop
+            values.setdefault('nms', False)  # trained one-to-one: no duplicates to drop
+        if 'top_k' in given:
+            values.setdefault('max_detections', min(int(given['top_k']), 65535))
         if 'cls_names_list' in given:
             values['class_names'] = _class_list(given, source, base_dir)
         _check_lengths(given, values, source)
@@ -236,27 +253,12 @@ def _schema_faults(given: Mapping[str, Any]) -> list[str]:
     return [_fault(by_place[place]) for place in sorted(by_place)]
 
 
-def _faults_of_later(given: Mapping[str, Any]) -> list[str]:
-    """Return the values that only a later version does."""
-    faults = []
-    for key, words in _NOT_YET.items():
-        values = given.get(key, ())
-        for value in values if isinstance(values, list) else [values]:
-            if value in words:
-                part = schema()['properties'][key]
-                expected = 'a whole number from 2' if key == 'reg_max' \
-                    else _describe(part.get('items', part))
-                faults.append(f'{key} is {shown(value)}, which is not in this version; expected '
-                              f'{expected}')
-    return list(dict.fromkeys(faults))
-
-
 def _fault(error: jsonschema.ValidationError) -> str:
     """Return a schema violation as: key is value, expected this."""
     if error.validator == 'required':
         missing = [key for key in error.validator_value if key not in error.instance]
         return f'{missing[0]} is missing, expected the path of the model'
-    key = ''.join(f'[{p}]' if isinstance(p, int) else str(p) for p in error.path)
+    key = ''.join(f'[{p}]' if isinstance(p, int) else f'.{p}' for p in error.path)[1:]
     value = error.instance
     if key == 'dnn_Parser' and isinstance(value, str):
         known = ', '.join(_PARSER_TASK)
@@ -277,8 +279,12 @@ def _expected(error: jsonschema.ValidationError) -> str:
 def _describe(part: Mapping[str, Any]) -> str:
     """Return what a part of the schema asks for, in words."""
     if 'enum' in part:
-        return 'one of ' + ', '.join(_choices(part))
+        return 'one of ' + ', '.join(part['enum'])
     kind = part['type']
+    if kind == 'boolean':
+        return 'true or false'
+    if kind == 'object':
+        return f'a mapping of class names to {_describe(part["additionalProperties"])}'
     if kind == 'array':
         return f'a list of at least {part["minItems"]}, each {_describe(part["items"])}'
     if kind == 'string':
@@ -287,17 +293,11 @@ def _describe(part: Mapping[str, Any]) -> str:
     return f'{words} from {part["minimum"]} to {part["maximum"]}'
 
 
-def _choices(part: Mapping[str, Any]) -> list[str]:
-    """Return the words of an enumeration that this version does."""
-    later = {word for words in _NOT_YET.values() for word in words}
-    return [word for word in part['enum'] if word not in later]
-
-
 def _advice(error: jsonschema.ValidationError) -> str:
     """Return what to do, where the mistake is a common one."""
     value, part = error.instance, error.schema
     if error.validator == 'enum' and isinstance(value, str):
-        near = difflib.get_close_matches(value.lower(), _choices(part), n=1)
+        near = difflib.get_close_matches(value.lower(), part['enum'], n=1)
         return f'; did you mean {near[0]}?' if near else ''
     if error.validator != 'type':
         return ''
@@ -306,6 +306,8 @@ def _advice(error: jsonschema.ValidationError) -> str:
     if part['type'] == 'string' and isinstance(value, (bool, int, float)):
         return '; put it in quotes (YAML reads no, off, yes, on as booleans)' \
             if isinstance(value, bool) else '; put it in quotes'
+    if part['type'] == 'boolean' and str(value).lower() in ('true', 'false', '0', '1'):
+        return '; write true or false, without quotes'
     if part['type'] in ('integer', 'number') and isinstance(value, str):
         try:
             number = float(value)

@@ -6,7 +6,8 @@ set -euo pipefail
 checkout=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 cd "$checkout"
 unset PYTHONPATH
-if [[ ! -f .parity_env/ready ]]; then
+# This file is its own stamp: what it installs is what the environment has.
+if ! cmp -s dev/checks/parity.sh .parity_env/ready; then
   .ros_env/bin/python3 -m venv --clear .parity_env
   install() {
     PIP_NO_CACHE_DIR=1 .parity_env/bin/python -m pip install --quiet \
@@ -16,7 +17,7 @@ if [[ ! -f .parity_env/ready ]]; then
   # Without what it brings along: torchvision above all, which a stand-in replaces.
   install --no-deps ultralytics==8.4.190 ultralytics-thop==2.2.3
   install 'opencv-python-headless<5' pillow matplotlib requests scipy psutil polars PyYAML tqdm \
-    pytest pytest-timeout
-  touch .parity_env/ready
+    pytest pytest-timeout hypothesis
+  cp dev/checks/parity.sh .parity_env/ready
 fi
 exec .parity_env/bin/python -m pytest -p no:cacheprovider test/parity "$@"

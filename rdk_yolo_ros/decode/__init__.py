@@ -1,18 +1,30 @@
 """Decoding: a model's output tensors to `Detections`."""
 
-from typing import Optional
+from typing import Optional, Union
 
+from rdk_yolo_ros.decode.classify import ClassifyDecoder
 from rdk_yolo_ros.decode.detect import Decoder
+from rdk_yolo_ros.decode.obb import ObbDecoder
 from rdk_yolo_ros.decode.options import DecodeOptions
 from rdk_yolo_ros.decode.pose import PoseDecoder
 from rdk_yolo_ros.decode.segment import SegmentDecoder
 from rdk_yolo_ros.head_layout import HeadLayout
 
-__all__ = ['DecodeOptions', 'Decoder', 'make_decoder']
+__all__ = ['ClassifyDecoder', 'DecodeOptions', 'Decoder', 'make_decoder']
 
-_DECODERS = {'detect': Decoder, 'segment': SegmentDecoder, 'pose': PoseDecoder}
+_DECODERS: dict[str, Union[type[Decoder], type[ClassifyDecoder]]] = {
+    'detect': Decoder, 'segment': SegmentDecoder, 'pose': PoseDecoder, 'obb': ObbDecoder,
+    'classify': ClassifyDecoder}
 
 
-def make_decoder(layout: HeadLayout, options: Optional[DecodeOptions] = None) -> Decoder:
-    """Return the decoder of a layout's task."""
+def make_decoder(layout: HeadLayout, options: Optional[DecodeOptions] = None,
+                 ) -> Union[Decoder, ClassifyDecoder]:
+    """
+    Return the decoder of a layout's task.
+
+    Raises:
+        HeadError: a table is quantized in a way that it cannot be read.
+        ValueError: an option does not go with the model.
+
+    """
     return _DECODERS[layout.task](layout, options or DecodeOptions())

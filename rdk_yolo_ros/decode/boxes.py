@@ -1,4 +1,4 @@
-"""Box distributions to boxes, in model-input pixels."""
+"""Box heads to boxes, in model-input pixels."""
 
 from functools import cache
 
@@ -6,7 +6,6 @@ import numpy as np
 
 # Below this, float32's exp cannot overflow, and the softmax needs no shift.
 _SAFE_LOGIT = 80
-
 
 
 def distances(logits: np.ndarray, reg_max: int) -> np.ndarray:
@@ -18,14 +17,17 @@ def distances(logits: np.ndarray, reg_max: int) -> np.ndarray:
 
     Args:
         logits: float32 (N, 4 * reg_max), the sides left, top, right, bottom.
-        reg_max: bins for each side.
+        reg_max: bins for each side; 1 where the numbers are the distances themselves (YOLO26).
 
     Returns:
         float32 (N, 4), left, top, right, bottom.
 
     """
+    if reg_max == 1:
+        return logits
     bins = logits.reshape(-1, reg_max)
-    if not (bins.size and np.abs(bins).max() < _SAFE_LOGIT):  # written so that NaN shifts, too
+    if not (bins.size and bins.max() < _SAFE_LOGIT and bins.min() > -_SAFE_LOGIT):
+        # Written so that NaN shifts, too.
         bins = bins - bins.max(axis=1, keepdims=True)
     # One matrix product gives both the distribution's sum and its first moment.
     moments = np.exp(bins) @ _moments(reg_max)
@@ -38,22 +40,42 @@ def _moments(reg_max: int) -> np.ndarray:
     return np.stack([np.ones(reg_max), np.arange(reg_max)], axis=1).astype(np.float32)
 
 
-def boxes_from_distances(sides: np.ndarray, centres: np.ndarray,
-                         strides: np.ndarray) -> np.ndarray:
+def boxes_about_centres(boxes: np.ndarray) -> np.ndarray:
     """
-    Return the boxes whose sides lie at the given distances from cell centres.
+    Return the boxes of centres and sizes.
 
     Args:
-        sides: float32 (N, 4), distances left, top, right, bottom in cells.
-        centres: float32 (N, 2), x and y of the cells' centres, in cells.
-        strides: float32 (N,), pixels a cell.
+        boxes: float32 (N, 4), x y w h.
 
     Returns:
-        float32 (N, 4), x1 y1 x2 y2 in model-input pixels.
+        float32 (N, 4), x1 y1 x2 y2.
 
     """
-    boxes = np.empty_like(sides)
-    np.subtract(centres, sides[:, :2], out=boxes[:, :2])
-    np.add(centres, sides[:, 2:], out=boxes[:, 2:])
-    boxes *= strides[:, None]
-    return boxes
+    corners = np.empty_like(boxes)
+    halves = boxes[:, 2:] / 2
+    np.subtract(boxes[:, :2], halves, out=corners[:, :2])
+    np.add(boxes[:, :2], halves, out=corners[:, 2:])
+    return corners
+
+
+def turn_about(boxes: np.ndarray, angles: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """
+    Return boxes whose centres are turned about points; their sides keep their directions.
+
+    An OBB head's distances are measured along the rectangle's own axes (Ultralytics' rule), so
+    its centre lies at the anchor point plus the turned offset.
+
+    Args:
+        boxes: float32 (N, 4), x1 y1 x2 y2.
+        angles: float32 (N,), radians, from x towards y.
+        points: float32 (N, 2), x and y in the boxes' pixels.
+
+    Returns:
+        float32 (N, 4), x1 y1 x2 y2.
+
+    """
+    offsets = (boxes[:, :2] + boxes[:, 2:]) / 2 - points
+    cosines, sines = np.cos(angles), np.sin(angles)
+    moves = np.stack([offsets[:, 0] * (cosines - 1) - offsets[:, 1] * sines,
+                      offsets[:, 0] * sines + offsets[:, 1] * (cosines - 1)], axis=1)
+    return boxes + np.tile(moves, 2)

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 import math
-from typing import Union
+from typing import NamedTuple, Optional, Protocol
 
 import numpy as np
 
-from rdk_yolo_ros.decode.boxes import boxes_from_distances, distances
+from rdk_yolo_ros.decode.cells import Channels, Limit, stored_limit
 from rdk_yolo_ros.decode.options import DecodeOptions
 from rdk_yolo_ros.errors import ModelError
-from rdk_yolo_ros.head_layout import Head, HeadLayout
-from rdk_yolo_ros.tensors import dequantize, stored_threshold
+from rdk_yolo_ros.head_layout import HeadLayout
 
 # Upstream lets so many candidates into non-maximum suppression (Ultralytics' max_nms).
 MAX_CANDIDATES = 30000
-_LEAST_LOGIT = np.float32(-87)
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Candidates:
     N instances before suppression.
 
     Attributes:
-        anchors: intp (N,), index into the layout's anchor points.
+        anchors: intp (N,), index of the anchor point or of the table's row.
         scores: float32 (N,).
         class_ids: int32 (N,).
         boxes: float32 (N, 4), x1 y1 x2 y2 in model-input pixels.
@@ -47,162 +45,177 @@ class Candidates:
 
     def take(self, index: np.ndarray) -> Candidates:
         """Return the candidates that an integer or boolean array selects."""
-        return Candidates(self.anchors[index], self.scores[index], self.class_ids[index],
-                          self.boxes[index], self.extra[index])
+        if index.dtype == bool:
+            index = index.nonzero()[0]
+        # Twice as fast as indexing on arrays of this size.
+        return Candidates(self.anchors.take(index), self.scores.take(index),
+                          self.class_ids.take(index), self.boxes.take(index, axis=0),
+                          self.extra.take(index, axis=0))
+
+    def finite(self) -> Candidates:
+        """Return the candidates whose boxes and scores are numbers: a broken model's may not."""
+        # One number tells whether there is a NaN or an infinity anywhere.
+        numbers = self.boxes.reshape(-1)
+        if math.isfinite(numbers.dot(numbers) + self.scores.dot(self.scores)):
+            return self
+        return self.take(np.isfinite(self.boxes).all(axis=1) & np.isfinite(self.scores))
+
+    def of_classes(self, classes: Optional[Sequence[int]]) -> Candidates:
+        """Return the candidates of these classes; None for all."""
+        return self if classes is None else self.take(np.isin(self.class_ids, classes))
+
+    def best(self, limit: int) -> Candidates:
+        """Return the best candidates, best first, the earlier one first where scores are equal."""
+        return self.take(np.argsort(-self.scores, kind='stable')[:limit])
 
 
-class AnchorPoints:
-    """
-    The cells of all levels in one row: finest level first, each level row by row.
+class Part(NamedTuple):
+    """The channels of one level's cells, or of a table's rows."""
 
-    Attributes:
-        centres: float32 (A, 2), x and y of each cell's centre, in cells of its level.
-        strides: float32 (A,), pixels a cell.
-        firsts: index of each level's first anchor point, and A at the end.
+    classes: Channels
+    boxes: Channels
+    extra: Optional[Channels]
 
-    """
 
-    def __init__(self, layout: HeadLayout) -> None:
-        """Lay out the levels' cells."""
-        centres, strides, self.firsts = [], [], [0]
-        for level in layout.levels:
-            height, width = level.class_head.grid_hw
-            y, x = np.mgrid[:height, :width].reshape(2, -1) + 0.5
-            centres.append(np.stack([x, y], axis=1))
-            strides.append(np.full(height * width, level.stride))
-            self.firsts.append(self.firsts[-1] + height * width)
-        self.centres = np.concatenate(centres).astype(np.float32)
-        self.strides = np.concatenate(strides).astype(np.float32)
+class Source(Protocol):
+    """What the candidates' numbers mean: `decode.levels` and `decode.tables` have one each."""
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """The levels, or the table."""
+
+    @property
+    def firsts(self) -> Sequence[int]:
+        """The index of each part's first anchor."""
+
+    def threshold(self, score: float) -> float:
+        """Return the class channels' number that has this score."""
+
+    def scores(self, values: np.ndarray) -> np.ndarray:
+        """Return the scores of the class channels' numbers, float32 (n,)."""
+
+    def boxes(self, values: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+        """Return float32 (n, 4), x1 y1 x2 y2, of the box channels' numbers (n, channels)."""
 
 
 class CandidateFinder:
-    """Finds candidates; holds what depends on the layout and the options alone."""
+    """
+    Finds the anchors whose best class passes the threshold, in the anchors' order.
 
-    def __init__(self, layout: HeadLayout, options: DecodeOptions) -> None:
-        """Work out thresholds in the class heads' own numbers, and where the anchors lie."""
-        self.layout = layout
-        self.points = AnchorPoints(layout)
+    It holds what depends on the layout and the options alone.
+    """
+
+    def __init__(self, layout: HeadLayout, options: DecodeOptions, source: Source) -> None:
+        """Work out the thresholds in the class channels' own numbers."""
+        self._task = layout.task
+        self._source = source
         self._classes = options.classes
-        logit = _logit(options.score_threshold)
-        self._limits = [stored_threshold(level.class_head.info, logit) for level in layout.levels]
-        self._heads = [head for level in layout.levels
-                       for head in (level.class_head, level.box_head, level.extra)
-                       if head is not None]
-        self._count = len(self._heads) + (layout.prototypes is not None)
+        # In real numbers, one or one for each class; then in those of each part.
+        self._threshold: Limit = source.threshold(options.score_threshold)
+        if options.score_thresholds:
+            self._threshold = np.full(layout.class_num, self._threshold, np.float64)
+            for class_id, score in options.score_thresholds.items():
+                self._threshold[class_id] = source.threshold(score)
+        self._views = [[channels.cells for channels in part if channels is not None]
+                       for part in source.parts]
+        self._limits = [stored_limit(part.classes, self._threshold) for part in source.parts]
+        self._count = output_count(layout)
 
-    def rows(self, tensors: Sequence[np.ndarray]) -> dict[int, np.ndarray]:
+    def find(self, tensors: Sequence[np.ndarray], extras: bool) -> Candidates:
         """
-        Return (cells, channels) views of the heads, stored numbers, by output index.
+        Return the candidates of one frame.
+
+        Args:
+            tensors: the model's outputs, stored numbers.
+            extras: whether the extra channels' values are wanted, too.
 
         Raises:
             ModelError: the tensors are not those of the layout.
 
         """
-        if len(tensors) != self._count:
-            raise ModelError(f'the runtime returned {len(tensors)} tensors, the '
-                             f'{self.layout.task} layout has {self._count}')
-        return {head.index: _cell_rows(head, tensors) for head in self._heads}
-
-    def find(self, rows: dict[int, np.ndarray], extras: bool) -> Candidates:
-        """
-        Return the anchors whose best class passes the threshold, in the anchor points' order.
-
-        Args:
-            rows: what `rows` returned.
-            extras: whether the extra heads' values are wanted, too.
-
-        """
-        layout = self.layout
-        anchors, logits, class_ids, boxes, extra = [], [], [], [], []
-        for level, limit, first in zip(layout.levels, self._limits, self.points.firsts):
-            stored = rows[level.class_head.index]
-            cells = _cells_above(stored, limit)
+        check_count(tensors, self._count, self._task)
+        source = self._source
+        # All of them before any: a tensor of another model is refused on an empty picture, too.
+        views = [[view(tensors) for view in part] for part in self._views]
+        anchors, numbers, class_ids, boxes, extra = [], [], [], [], []
+        for part, (classes, *others), limit, first in zip(source.parts, views, self._limits,
+                                                          source.firsts):
+            cells = classes.above(limit)
             if len(cells) == 0:
                 continue
-            values = dequantize(stored[cells], level.class_head.info)
-            if layout.class_num == 1:
-                logits.append(values[:, 0])
-                class_ids.append(np.zeros(len(cells), np.int32))
-            else:
-                best = values.argmax(axis=1)
-                logits.append(values[np.arange(len(cells)), best])
-                class_ids.append(best.astype(np.int32))
-            boxes.append(dequantize(rows[level.box_head.index][cells], level.box_head.info))
-            if extras and level.extra is not None:
-                extra.append(dequantize(rows[level.extra.index][cells], level.extra.info))
+            rows, ids, values = self._choose(part.classes.real(classes.take(cells)))
+            if rows is not None:
+                cells = cells[rows]
+            boxes.append(part.boxes.real(others[0].take(cells)))
+            if extras and part.extra is not None:
+                extra.append(part.extra.real(others[1].take(cells)))
             anchors.append(cells + first)
+            numbers.append(values)
+            class_ids.append(ids)
         if not anchors:
-            channels = layout.levels[0].extra.channels if layout.levels[0].extra else 0
-            return Candidates(np.zeros(0, np.intp), np.zeros(0, np.float32),
-                              np.zeros(0, np.int32), np.zeros((0, 4), np.float32),
-                              np.zeros((0, channels), np.float32))
+            channels = source.parts[0].extra
+            return no_candidates(channels.channels if channels else 0)
         anchor = np.concatenate(anchors)
-        sides = distances(np.concatenate(boxes), layout.reg_max)
-        found = Candidates(anchor, sigmoid(np.concatenate(logits)), np.concatenate(class_ids),
-                           boxes_from_distances(sides, self.points.centres[anchor],
-                                                self.points.strides[anchor]),
+        found = Candidates(anchor, source.scores(np.concatenate(numbers)),
+                           np.concatenate(class_ids),
+                           source.boxes(np.concatenate(boxes), anchor),
                            np.concatenate(extra) if extra
                            else np.empty((len(anchor), 0), np.float32))
-        if self._classes is not None:
-            found = found.take(np.isin(found.class_ids, self._classes))
-        # One sum tells whether a broken model left a NaN or an infinity anywhere. The score of a
-        # single class is a number: it passed the threshold.
-        total = found.boxes.sum() + (found.scores.sum() if layout.class_num > 1 else 0)
-        if not math.isfinite(total):
-            found = found.take(np.isfinite(found.boxes).all(axis=1) & np.isfinite(found.scores))
-        if len(found) > MAX_CANDIDATES:
-            found = found.take(np.argsort(-found.scores, kind='stable')[:MAX_CANDIDATES])
-        return found
+        return self._limited(found.finite())
+
+    def _choose(self, values: np.ndarray,
+                ) -> tuple[Optional[np.ndarray], np.ndarray, np.ndarray]:
+        """
+        Choose the classes of the cells that have one above its limit.
+
+        Args:
+            values: float32 (cells, classes), real numbers.
+
+        Returns:
+            the cell of each candidate, or None for each cell once; int32 class ids; float32
+            numbers.
+
+        """
+        return self._best_classes(values)
+
+    def _best_classes(self, values: np.ndarray,
+                      ) -> tuple[Optional[np.ndarray], np.ndarray, np.ndarray]:
+        count, classes = values.shape
+        if classes == 1:
+            return None, np.zeros(count, np.int32), values[:, 0]
+        ids = values.argmax(axis=1)
+        best = values[np.arange(count), ids]
+        if isinstance(self._threshold, float):
+            return None, ids.astype(np.int32), best
+        rows = np.flatnonzero(best > self._threshold[ids])
+        return rows, ids[rows].astype(np.int32), best[rows]
+
+    def _limited(self, found: Candidates) -> Candidates:
+        """Return the candidates that suppression looks at."""
+        found = found.of_classes(self._classes)
+        return found.best(MAX_CANDIDATES) if len(found) > MAX_CANDIDATES else found
 
 
-def head_values(head: Head, tensors: Sequence[np.ndarray]) -> np.ndarray:
+def no_candidates(extra_channels: int) -> Candidates:
+    """Return candidates of length 0."""
+    return Candidates(np.zeros(0, np.intp), np.zeros(0, np.float32), np.zeros(0, np.int32),
+                      np.zeros((0, 4), np.float32), np.zeros((0, extra_channels), np.float32))
+
+
+def output_count(layout: HeadLayout) -> int:
+    """Return how many of a model's outputs the layout reads."""
+    heads = sum(2 + (level.extra is not None) for level in layout.levels)
+    return heads + (layout.prototypes is not None) + (layout.table is not None)
+
+
+def check_count(tensors: Sequence[np.ndarray], count: int, task: str) -> None:
     """
-    Return a head's stored numbers without batch and padding, (h, w, c) or (c, h, w), a view.
+    Check the number of tensors.
 
     Raises:
-        ModelError: the tensor is not the one that the layout describes.
+        ModelError: it is not that of the layout.
 
     """
-    try:
-        return head.info.valid(tensors[head.index])[0]
-    except ValueError as error:
-        raise ModelError(str(error)) from None
-
-
-def _cell_rows(head: Head, tensors: Sequence[np.ndarray]) -> np.ndarray:
-    values = head_values(head, tensors)
-    if head.channels_last:
-        return values.reshape(-1, head.channels)
-    return values.reshape(head.channels, -1).T
-
-
-def _cells_above(stored: np.ndarray, limit: Union[float, np.ndarray]) -> np.ndarray:
-    """Return the ascending indices of the rows with an element above the limit."""
-    above = stored > limit
-    if not above.flags.c_contiguous:  # NCHW: reduce along the memory's own order
-        return np.flatnonzero(above.any(axis=1))
-    # Few elements pass: finding them all at once beats reducing row by row.
-    cells = above.ravel().nonzero()[0]
-    channels = stored.shape[1]
-    if channels == 1 or len(cells) == 0:
-        return cells
-    cells //= channels
-    first = np.empty(len(cells), bool)
-    first[0] = True
-    np.not_equal(cells[1:], cells[:-1], out=first[1:])
-    return cells[first]
-
-
-def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Return the logistic function, elementwise."""
-    # Below -87 exp would overflow float32; the result differs from 0 by 1e-38 there.
-    return 1 / (1 + np.exp(-np.maximum(logits, _LEAST_LOGIT)))
-
-
-def _logit(score: float) -> float:
-    """Return the logit whose sigmoid is `score`."""
-    if score <= 0:
-        return -np.inf
-    if score >= 1:
-        return np.inf
-    return float(np.log(score / (1 - score)))
+    if len(tensors) != count:
+        raise ModelError(f'the runtime returned {len(tensors)} tensors, the {task} layout has '
+                         f'{count}')

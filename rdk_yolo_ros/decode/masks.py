@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Union
 
 import cv2
@@ -99,25 +100,26 @@ class PrototypeMasks:
         """
         if info.scale is not None:
             coefficients = coefficients * info.scale
-        height, width, channels = prototypes.shape
-        cells_a_pixel = np.array([width, height], np.float64) / letterbox.model_hw[::-1]
-        limits = np.array([width, height])
+        height, width = prototypes.shape[:2]
+        cells_a_pixel, finer, first, last, edges = _image_cells(letterbox, height, width)
         # The cells whose centres surround every pixel of the box; rounding the box up to whole
-        # source pixels may look up to one source pixel past it.
+        # source pixels may look up to one source pixel past it, and enlarging a cell further.
         reach = np.maximum([letterbox.scale_x, letterbox.scale_y], 1)
-        low = np.floor((boxes[:, :2] - reach) * cells_a_pixel - 0.5)
-        high = np.ceil((boxes[:, 2:] + reach) * cells_a_pixel - 0.5) + 1
-        low = low.clip(0, limits - 1).astype(np.intp)
-        high = np.maximum(high.clip(1, limits).astype(np.intp), low + 1)
+        margin = int(finer > 1)
+        low = np.floor((boxes[:, :2] - reach) * cells_a_pixel - 0.5) - margin
+        high = np.ceil((boxes[:, 2:] + reach) * cells_a_pixel - 0.5) + 1 + margin
+        low = np.minimum(np.maximum(low, first), last - 1).astype(np.intp)
+        high = np.maximum(np.minimum(high, last).astype(np.intp), low + 1)
         logits = []
-        for (x0, y0), (x1, y1), weights in zip(low, high, coefficients):
-            cells = prototypes[y0:y1, x0:x1].reshape(-1, channels)
+        for (x0, y0), (x1, y1), weights in zip(low.tolist(), high.tolist(), coefficients):
+            cells = prototypes[y0:y1, x0:x1]
             if info.zero_point is not None:
                 cells = cells.astype(np.int64) - info.zero_point
-            combined = cells.astype(np.float32, copy=False) @ weights
-            logits.append(combined.reshape(y1 - y0, x1 - x0))
-        return cls(logits, [(int(y), int(x)) for x, y in low], letterbox.boxes_to_source(boxes),
-                   (height, width), letterbox)
+            logits.append(cells.astype(np.float32, copy=False) @ weights)
+        if finer > 1:
+            logits, low = _refined(logits, low, finer, edges)
+        return cls(logits, [(y, x) for x, y in low.tolist()], letterbox.boxes_to_source(boxes),
+                   (height * finer, width * finer), letterbox)
 
     def __len__(self) -> int:
         """Return the number of instances."""
@@ -150,15 +152,16 @@ class PrototypeMasks:
             score wins.
 
         """
-        labels = np.zeros((height, width), np.uint8 if len(self) <= 255 else np.uint16)
-        # The best last, over the others.
-        for i, where, inside in self._regions(range(len(self))[::-1], height, width):
-            # Arithmetic on whole rows: numpy's own masked assignment looks at each pixel, which
-            # takes ten times as long.
-            part = labels[where]
-            part *= np.logical_not(inside).view(np.uint8)
-            part += inside.view(np.uint8) * labels.dtype.type(i + 1)
-        return labels
+        dtype = np.uint8 if len(self) <= 255 else np.uint16
+        ranks = np.zeros((height, width), dtype)
+        # Where masks overlap the better instance has the higher rank: a maximum draws them in any
+        # order, in two passes over whole rows where masked assignment looks at each pixel.
+        best = int(np.iinfo(dtype).max)
+        for i, where, inside in self._regions(range(len(self)), height, width):
+            part = ranks[where]
+            cv2.max(part, inside.view(np.uint8) * dtype(best - i), dst=part)
+        # The complement of rank `best - i` is i + 1, that of no rank 0.
+        return np.negative(ranks, out=ranks)
 
     def _regions(self, instances: Sequence[int], height: int, width: int,
                  ) -> Iterator[tuple[int, tuple[slice, slice], np.ndarray]]:
@@ -206,6 +209,56 @@ class PrototypeMasks:
         cells_x = self._prototype_hw[1] / box.model_hw[1]
         return (_Axis(box.scale_y * box.source_hw[0] / height * cells_y, box.top * cells_y),
                 _Axis(box.scale_x * box.source_hw[1] / width * cells_x, box.left * cells_x))
+
+
+@lru_cache(maxsize=16)
+def _image_cells(letterbox: Letterbox, height: int, width: int,
+                 ) -> tuple[np.ndarray, int, np.ndarray, np.ndarray, np.ndarray]:
+    """
+    Return where the source image lies on a grid of prototypes.
+
+    Upstream cuts the padding off before it enlarges, so that the image's outermost cells hold on
+    to its edge; where the padding ends inside a cell, it enlarges by 2 or 4 first.
+
+    Returns:
+        cells a pixel of the model's input, x and y; the factor 1, 2 or 4; the first cell that may
+        be looked at and the one after the last, x and y each; and the image's own, (2, 2), in
+        cells that many times finer.
+
+    """
+    cells_a_pixel = np.array([width, height], np.float64) / letterbox.model_hw[::-1]
+    corner = np.array([letterbox.left, letterbox.top])
+    ends = np.stack([corner, corner + letterbox.resized_hw[::-1]]) * cells_a_pixel
+    finer = next((f for f in (1, 2) if not (ends * f % 1).any()), 4)
+    edges = np.rint(ends * finer)
+    first, last = edges if finer == 1 else np.array([[0, 0], [width, height]])
+    return cells_a_pixel, finer, first, last, edges
+
+
+def _refined(logits: Sequence[np.ndarray], origins: np.ndarray, factor: int, image: np.ndarray,
+             ) -> tuple[list[np.ndarray], np.ndarray]:
+    """
+    Return the logits enlarged bilinearly and without what lies outside the image.
+
+    Args:
+        logits: N of float32 (h_i, w_i).
+        origins: intp (N, 2), x and y of their first cells.
+        factor: how many new cells a cell makes on each axis.
+        image: (2, 2), x and y of the image's first new cell, and of the one after its last.
+
+    Returns:
+        N of float32, and intp (N, 2), in new cells.
+
+    """
+    parts, places = [], []
+    for part, origin in zip(logits, origins * factor):
+        part = cv2.resize(part, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+        size = np.array(part.shape[::-1])
+        low = (image[0] - origin).clip(0, size - 1).astype(np.intp)
+        high = np.maximum((image[1] - origin).clip(1, size).astype(np.intp), low + 1)
+        parts.append(np.ascontiguousarray(part[low[1]:high[1], low[0]:high[0]]))
+        places.append(origin + low)
+    return parts, np.array(places, np.intp).reshape(-1, 2)
 
 
 def _blend(lower: np.ndarray, upper: np.ndarray, weight: np.ndarray) -> np.ndarray:

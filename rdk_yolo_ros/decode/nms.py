@@ -1,4 +1,4 @@
-"""Greedy non-maximum suppression."""
+"""Greedy non-maximum suppression of upright boxes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from typing import Optional
 
 import cv2
 import numpy as np
+
+# No picture is so large. A broken model's box may be: shifted by its size, all the others would,
+# as floating-point numbers go, lie in one place.
+_FARTHEST = 1e6
+# A side, in pixels, too short to overlap anything.
+_LEAST_SIDE = 1e-6
 
 
 def non_maximum_suppression(boxes: np.ndarray, scores: np.ndarray, groups: Optional[np.ndarray],
@@ -49,10 +55,14 @@ def _suppress(boxes: np.ndarray, scores: np.ndarray, groups: Optional[np.ndarray
     # OpenCV's loop runs on doubles: shifting each group to a place of its own loses nothing.
     rectangles = boxes.astype(np.float64)
     rectangles[:, 2:] -= rectangles[:, :2]
+    # OpenCV takes rectangles without an area for one and the same, in whichever place.
+    np.maximum(rectangles[:, 2:], _LEAST_SIDE, out=rectangles[:, 2:])
     if groups is not None:
-        span = 2 * np.abs(boxes).max() + 1.0
-        rectangles[:, 0] += groups * float(span)
-    # Lists, as OpenCV's binding reads arrays of rectangles more slowly. Its own top_k would cut
+        span = 2 * min(float(np.abs(boxes).max()), _FARTHEST) + 1
+        rectangles[:, 0] += groups * span
+    # A list, as OpenCV's binding reads arrays of rectangles more slowly. Its own top_k would cut
     # the candidates, not the survivors; its own score threshold of 0 drops scores of 0.
-    kept = cv2.dnn.NMSBoxes(rectangles.tolist(), scores.tolist(), 0.0, float(iou_threshold))
+    # The scores are read as fast as they are; OpenCV's type stub does not know that.
+    kept = cv2.dnn.NMSBoxes(rectangles.tolist(), scores,  # type: ignore[arg-type]
+                            0.0, float(iou_threshold))
     return np.asarray(kept, np.intp).reshape(-1)

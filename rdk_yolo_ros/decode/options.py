@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Optional
 
@@ -15,10 +16,18 @@ class DecodeOptions:
         score_threshold: instances score more than this, 0 to 1.
         nms_threshold: instances of a class that overlap more than this are one, IoU 0 to 1.
         nms_top_k: at most so many instances leave non-maximum suppression. dnn_node_example's
-            key and meaning; the smaller of it and `max_detections` holds.
+            key and meaning; the smaller of it and `max_detections` holds. Models without
+            suppression have `max_detections` alone.
         max_detections: at most so many instances, best first.
-        class_agnostic: instances of different classes suppress each other, too.
+        class_agnostic: instances of different classes suppress each other, too; without
+            suppression (YOLOv10, YOLO26), an anchor point stands for its best class alone.
         classes: keep these class ids only; None keeps all.
+        score_thresholds: class id to the threshold that replaces `score_threshold` for it; None
+            has none. An instance's class is its best one, before any threshold.
+        top_k: classify: at most so many classes, best first.
+        softmax: classify: whether the numbers are logits; None looks at them.
+        native_masks: segment: True thresholds masks at the source image's resolution; False at
+            the model input's, as Ultralytics' predictions do, and takes the nearest pixels.
 
     Raises:
         ValueError: a value is out of its range.
@@ -31,15 +40,16 @@ class DecodeOptions:
     max_detections: int = 300
     class_agnostic: bool = False
     classes: Optional[tuple[int, ...]] = None
+    score_thresholds: Optional[Mapping[int, float]] = None
+    top_k: int = 5
+    softmax: Optional[bool] = None
+    native_masks: bool = True
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         for key in ('score_threshold', 'nms_threshold'):
-            value = getattr(self, key)
-            # Written so that NaN fails, too.
-            if isinstance(value, bool) or not 0.0 <= value <= 1.0:
-                raise ValueError(f'{key} is {value!r}, expected a number from 0 to 1')
-        for key in ('nms_top_k', 'max_detections'):
+            _check_fraction(key, getattr(self, key))
+        for key in ('nms_top_k', 'max_detections', 'top_k'):
             value = getattr(self, key)
             if isinstance(value, bool) or int(value) != value or value < 1:
                 raise ValueError(f'{key} is {value!r}, expected a whole number of 1 or more')
@@ -48,3 +58,17 @@ class DecodeOptions:
             if any(c < 0 for c in classes):
                 raise ValueError(f'classes is {self.classes!r}, expected class ids of 0 or more')
             object.__setattr__(self, 'classes', classes)
+        if self.score_thresholds is not None:
+            thresholds = {int(c): t for c, t in self.score_thresholds.items()}
+            for class_id, threshold in thresholds.items():
+                if class_id < 0:
+                    raise ValueError(f'score_thresholds has class {class_id}, expected class ids '
+                                     'of 0 or more')
+                _check_fraction(f'score_thresholds[{class_id}]', threshold)
+            object.__setattr__(self, 'score_thresholds', thresholds)
+
+
+def _check_fraction(key: str, value: float) -> None:
+    # Written so that NaN fails, too.
+    if isinstance(value, bool) or not 0.0 <= value <= 1.0:
+        raise ValueError(f'{key} is {value!r}, expected a number from 0 to 1')

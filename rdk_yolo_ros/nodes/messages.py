@@ -1,4 +1,4 @@
-"""From `Detections` to messages: pure functions; docs/yolo_node.md describes what they fill in."""
+"""From results to messages: pure functions; docs/yolo_node.md describes what they fill in."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
 from vision_msgs.msg import (
     BoundingBox2D,
+    Classification,
     Detection2D,
     Detection2DArray,
     LabelInfo,
@@ -21,7 +22,7 @@ from vision_msgs.msg import (
     VisionClass,
 )
 
-from rdk_yolo_ros.detections import Detections
+from rdk_yolo_ros.detections import Classifications, Detections
 
 _KEYPOINT_FIELDS = [PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
                     for i, name in enumerate(('x', 'y', 'z', 'score'))]
@@ -61,6 +62,22 @@ def detections_message(detections: Detections, header: Header,
         in zip(centres, sizes.tolist(), detections.scores.tolist(),
                detections.class_ids.tolist(), angles, ids)]
     return message
+
+
+def classification_message(classes: Classifications, header: Header,
+                           names: Optional[Sequence[str]] = None) -> Classification:
+    """
+    Return the best classes of a whole image, best first.
+
+    Args:
+        classes: their numbers and scores.
+        header: the image's header.
+        names: as for `detections_message`.
+
+    """
+    return Classification(header=header, results=[
+        ObjectHypothesis(class_id=_class_id(class_id, names), score=score)
+        for class_id, score in zip(classes.class_ids.tolist(), classes.scores.tolist())])
 
 
 def keypoints_message(detections: Detections, header: Header) -> PointCloud2:

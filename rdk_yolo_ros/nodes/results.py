@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Optional
+from typing import Optional, Union
 
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection2DArray, LabelInfo
+from vision_msgs.msg import Classification, Detection2DArray, LabelInfo
 
-from rdk_yolo_ros.detections import Detections
+from rdk_yolo_ros.detections import Classifications, Detections
 from rdk_yolo_ros.nodes import messages
 from rdk_yolo_ros.nodes.qos import LATCHED_QOS, RESULT_QOS
 
 
 class ResultPublishers:
     """
-    Publishes `Detections` to whoever listens, and builds no message for nobody.
+    Publishes results to whoever listens, and builds no message for nobody.
 
     Args:
         node: the node that the topics belong to.
-        task: the model's task; key points are there for 'pose' only, masks for 'segment' only.
+        task: the model's task: 'pose' adds key points to the detections, 'segment' masks;
+            'classify' has classes instead.
         names: the model's class names, by number.
         class_id_format: 'name' or 'index'.
 
@@ -33,9 +34,16 @@ class ResultPublishers:
         self._names = tuple(names)
         self._class_ids: Optional[Sequence[str]] = (
             self._names if class_id_format == 'name' else None)
-        self._detections = node.create_publisher(Detection2DArray, '~/detections', RESULT_QOS)
+        self._detections: Optional[Publisher] = None
+        self._classification: Optional[Publisher] = None
         self._keypoints: Optional[Publisher] = None
         self._mask: Optional[Publisher] = None
+        if task == 'classify':
+            self._classification = node.create_publisher(
+                Classification, '~/classification', RESULT_QOS)
+        else:
+            self._detections = node.create_publisher(
+                Detection2DArray, '~/detections', RESULT_QOS)
         if task == 'pose':
             self._keypoints = node.create_publisher(PointCloud2, '~/keypoints', RESULT_QOS)
         if task == 'segment':
@@ -44,23 +52,34 @@ class ResultPublishers:
 
     def is_watched(self) -> bool:
         """Return whether anybody listens to any result."""
-        return _has_listener(self._detections) or self.needs_extras()
+        return (_has_listener(self._detections) or _has_listener(self._classification)
+                or self.needs_extras())
 
     def needs_extras(self) -> bool:
         """Return whether anybody listens to key points or masks."""
         return _has_listener(self._keypoints) or _has_listener(self._mask)
 
-    def publish(self, detections: Detections, header: Header, hw: tuple[int, int]) -> None:
+    def publish(self, result: Union[Detections, Classifications], header: Header,
+                hw: tuple[int, int]) -> None:
         """
         Publish one frame's result.
 
         Args:
-            detections: the result; without key points or masks, those are not published.
+            result: detections, without key points or masks those are not published; or classes.
             header: the image's header.
             hw: the image's height and width.
 
         """
-        if _has_listener(self._detections):
+        if isinstance(result, Classifications):
+            if self._classification is not None and _has_listener(self._classification):
+                self._classification.publish(
+                    messages.classification_message(result, header, self._class_ids))
+        else:
+            self._publish_detections(result, header, hw)
+
+    def _publish_detections(self, detections: Detections, header: Header,
+                            hw: tuple[int, int]) -> None:
+        if self._detections is not None and _has_listener(self._detections):
             self._detections.publish(
                 messages.detections_message(detections, header, self._class_ids))
         if self._keypoints is not None and detections.keypoints is not None \

@@ -17,7 +17,7 @@ from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from rdk_yolo_ros.detections import Detections
+from rdk_yolo_ros.detections import Classifications, Detections
 from rdk_yolo_ros.errors import FrameError, RdkYoloError, WorkConfigError
 from rdk_yolo_ros.nodes.diagnostics import Complaints, Statistics
 from rdk_yolo_ros.nodes.image_subscription import ImageSubscription
@@ -46,7 +46,7 @@ class _Arrival(NamedTuple):
 
 
 class _Outcome(NamedTuple):
-    detections: Detections
+    result: Union[Detections, Classifications]
     hw: tuple[int, int]
 
 
@@ -84,6 +84,9 @@ class YoloNode(Node):
         aliases = take_aliases(self)
         if given['image_topic'] == 'image_raw':
             given.update(aliases)
+        elif aliases:
+            self.get_logger().warning('parameter ros_img_topic_name has no effect here: '
+                                      'image_topic is given')
         self._color_range = given['image_color_range']
         self._predictor = predictor or _open_predictor(given['config_file'], given['runtime'])
         runtime = self._predictor.runtime
@@ -191,7 +194,7 @@ class YoloNode(Node):
     def _on_result(self, arrival: _Arrival, outcome: _Outcome) -> None:
         begin = time.monotonic()
         header = arrival.message.header
-        self._results.publish(outcome.detections, header, outcome.hw)
+        self._results.publish(outcome.result, header, outcome.hw)
         self._statistics.latency('publish', time.monotonic() - begin)
         self._statistics.count('published')
         stamp = Time.from_msg(header.stamp, clock_type=self.get_clock().clock_type)

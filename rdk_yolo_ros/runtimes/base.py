@@ -30,6 +30,8 @@ class ModelMetadata:
         class_names: a name for each class.
         num_keypoints: key points of an instance.
         keypoint_names: a name for each key point.
+        keypoint_dims: numbers of a key point, 2 or 3.
+        end_to_end: whether instances come without duplicates, so that nothing needs NMS.
 
     """
 
@@ -37,6 +39,8 @@ class ModelMetadata:
     class_names: Optional[tuple[str, ...]] = None
     num_keypoints: Optional[int] = None
     keypoint_names: Optional[tuple[str, ...]] = None
+    keypoint_dims: Optional[int] = None
+    end_to_end: Optional[bool] = None
 
 
 class Runtime(ABC):

@@ -1,9 +1,9 @@
 """
 What an ONNX file's metadata says of the model.
 
-Ultralytics' exporter writes `task`, `names`, `kpt_shape` and `imgsz` as the text of Python
-values; `keypoint_names`, `nv12_range` and `output_quantization` are ours, JSON. The file is not
-trusted: text is parsed as literals, never evaluated.
+Ultralytics' exporter writes `task`, `names`, `kpt_shape`, `end2end` and `imgsz` as the text of
+Python values; `keypoint_names`, `nv12_range` and `output_quantization` are ours, JSON. The file
+is not trusted: text is parsed as literals, never evaluated.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ _log = logging.getLogger(__name__)
 
 _MAX_TEXT = 1 << 20
 _MAX_NAMES = 65535
+# What gives the scale: itself, or a power of two.
+_SCALES = ('scale', 'shift', 'exponent')
+# Past it, float32 has no normal number.
+_MAX_SHIFT = 126
 
 
 def read_metadata(properties: Mapping[str, str], path: Path) -> ModelMetadata:
@@ -44,11 +48,15 @@ def read_metadata(properties: Mapping[str, str], path: Path) -> ModelMetadata:
                          path, key, shown(properties[key]))
         return value
 
+    points = understood('kpt_shape', _keypoint_shape) or (None, None)
     return ModelMetadata(
         task=understood('task', lambda text: text if text in TASKS else None),
         class_names=understood('names', _names),
-        num_keypoints=understood('kpt_shape', _keypoint_count),
-        keypoint_names=understood('keypoint_names', _keypoint_names))
+        num_keypoints=points[0],
+        keypoint_names=understood('keypoint_names', _keypoint_names),
+        keypoint_dims=points[1],
+        end_to_end=understood('end2end', {'True': True, 'true': True, 'False': False,
+                                          'false': False}.get))
 
 
 def nv12_range_of(properties: Mapping[str, str], path: Path) -> Optional[str]:
@@ -84,7 +92,8 @@ def quantization(properties: Mapping[str, str], shapes: Mapping[str, tuple[int, 
 
     Args:
         properties: the metadata; `output_quantization` is JSON
-            {output: {"scale": [...] | number, "zero_point": 0 | [...], "axis": 3}}.
+            {output: {"scale": [...] | number, "zero_point": 0 | [...], "axis": 3}}. Instead of
+            `scale`, `shift` s means 2**-s and `exponent` e (ESP-DL's word) 2**e.
         shapes: the shape of each output.
         path: the model, for messages.
 
@@ -112,25 +121,38 @@ def quantization(properties: Mapping[str, str], shapes: Mapping[str, tuple[int, 
 
 
 def _one_quantization(entry: Any, shape: tuple[int, ...], where: str) -> dict[str, Any]:
-    if not isinstance(entry, dict) or 'scale' not in entry \
-            or not set(entry) <= {'scale', 'zero_point', 'axis'}:
-        raise ModelError(f'{where} is {shown(entry)}, expected scale, and perhaps zero_point and '
-                         'axis')
-    scale = _numbers(entry['scale'], f'{where}: scale', float)
-    if not np.all(np.isfinite(scale) & (scale > 0)):
-        raise ModelError(f'{where}: scale is {shown(entry["scale"])}, expected finite numbers '
-                         'above 0')
+    if not isinstance(entry, dict) or not set(entry) <= {*_SCALES, 'zero_point', 'axis'} \
+            or len(set(entry) & set(_SCALES)) != 1:
+        raise ModelError(f'{where} is {shown(entry)}, expected scale (or shift or exponent), and '
+                         'perhaps zero_point and axis')
+    key, = set(entry) & set(_SCALES)
+    scale = _scale(entry[key], key, where)
     zero_point = _numbers(entry.get('zero_point', 0), f'{where}: zero_point', int)
     axis = entry.get('axis')
     if axis is not None and not (_is_int(axis) and -len(shape) <= axis < len(shape)):
         raise ModelError(f'{where}: axis is {shown(axis)}, expected an axis of shape {shape}')
-    for key, values in (('scale', scale), ('zero_point', zero_point)):
+    for what, values in ((key, scale), ('zero_point', zero_point)):
         if len(values) != 1 and (axis is None or shape[axis] != len(values)):
-            raise ModelError(f'{where}: {key} has {len(values)} elements, which does not fit axis '
-                             f'{axis} of shape {shape}; expected 1, or as many as that axis is '
-                             'long')
-    return {'scale': scale.astype(np.float32), 'quantize_axis': axis,
+            raise ModelError(f'{where}: {what} has {len(values)} elements, which does not fit '
+                             f'axis {axis} of shape {shape}; expected 1, or as many as that axis '
+                             'is long')
+    return {'scale': scale, 'quantize_axis': axis,
             'zero_point': zero_point.astype(np.int32) if zero_point.any() else None}
+
+
+def _scale(value: Any, key: str, where: str) -> np.ndarray:
+    """Return the scales that one of _SCALES stands for, float32."""
+    values = _numbers(value, f'{where}: {key}', float if key == 'scale' else int)
+    if key != 'scale':
+        if np.abs(values).max() > _MAX_SHIFT:
+            raise ModelError(f'{where}: {key} is {shown(value)}, expected whole numbers from '
+                             f'{-_MAX_SHIFT} to {_MAX_SHIFT}')
+        values = np.exp2(values.astype(np.float64) * (-1 if key == 'shift' else 1))
+    with np.errstate(over='ignore', under='ignore'):
+        scale = values.astype(np.float32)
+    if not np.all(np.isfinite(scale) & (scale > 0)):
+        raise ModelError(f'{where}: scale is {shown(value)}, expected finite numbers above 0')
+    return scale
 
 
 def _numbers(value: Any, where: str, kind: type) -> np.ndarray:
@@ -162,11 +184,11 @@ def _keypoint_names(text: str) -> Optional[tuple[str, ...]]:
     return _text_tuple(value)
 
 
-def _keypoint_count(text: str) -> Optional[int]:
+def _keypoint_shape(text: str) -> Optional[tuple[int, int]]:
     value = _literal(text)
     if isinstance(value, (list, tuple)) and len(value) == 2 and all(map(_is_int, value)) \
             and 0 < value[0] <= 1024 and value[1] in (2, 3):
-        return int(value[0])
+        return int(value[0]), int(value[1])
     return None
 
 

@@ -4,6 +4,7 @@ import atexit
 import importlib.util
 import os
 from pathlib import Path
+import re
 import shutil
 import sys
 import tempfile
@@ -16,5 +17,15 @@ if 'YOLO_CONFIG_DIR' not in os.environ:
     os.environ['YOLO_CONFIG_DIR'] = tempfile.mkdtemp(prefix='ultralytics-')
     atexit.register(shutil.rmtree, os.environ['YOLO_CONFIG_DIR'], ignore_errors=True)
 os.environ.setdefault('YOLO_OFFLINE', 'true')
+os.environ.setdefault('YOLO_VERBOSE', 'false')
 if importlib.util.find_spec('torchvision') is None:
     sys.path.append(str(HERE / 'stand_in_torchvision'))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how many models agreed."""
+    agreed = {found[1] for report in terminalreporter.stats.get('passed', ())
+              if (found := re.search(r'as_upstream\[(\S+?:[a-z]+)-', report.nodeid))}
+    if agreed:
+        terminalreporter.write_line(f'parity: {len(agreed)} pairs of model and task agree with '
+                                    'Ultralytics')

@@ -11,9 +11,9 @@ from builtin_interfaces.msg import Time  # noqa: E402
 from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
 from sensor_msgs.msg import Image, PointCloud2, PointField  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
-from vision_msgs.msg import Detection2DArray, LabelInfo  # noqa: E402
+from vision_msgs.msg import Classification, Detection2DArray, LabelInfo  # noqa: E402
 
-from rdk_yolo_ros.detections import Detections  # noqa: E402
+from rdk_yolo_ros.detections import Classifications, Detections  # noqa: E402
 from rdk_yolo_ros.nodes import messages  # noqa: E402
 
 HEADER = Header(stamp=Time(sec=12, nanosec=34), frame_id='camera')
@@ -151,3 +151,14 @@ def test_detections_without_key_points_or_masks_have_no_such_message():
         messages.keypoints_message(detections, HEADER)
     with pytest.raises(ValueError, match='no masks'):
         messages.mask_message(detections, HEADER, (4, 4))
+
+
+@pytest.mark.parametrize(('names', 'expected'), [
+    (NAMES, ['car', 'person']), (None, ['2', '0'])], ids=['by name', 'by number'])
+def test_every_field_of_the_classification(names, expected):
+    classes = Classifications(np.array([2, 0], np.int32), np.array([.75, .25], np.float32))
+    message = over_the_wire(messages.classification_message(classes, HEADER, names))
+    assert isinstance(message, Classification)
+    assert message.header == HEADER
+    assert [one.class_id for one in message.results] == expected
+    assert [one.score for one in message.results] == [.75, .25]

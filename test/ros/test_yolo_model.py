@@ -1,7 +1,10 @@
-"""The YOLO node with the demo models: the topics carry what the Predictor alone finds."""
+"""The YOLO node with real models: the topics carry what the Predictor alone finds."""
 
 from array import array
+import json
+import math
 from pathlib import Path
+import sys
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from builtin_interfaces.msg import Time  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from sensor_msgs.msg import Image, PointCloud2  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
-from vision_msgs.msg import Detection2DArray  # noqa: E402
+from vision_msgs.msg import Classification, Detection2DArray  # noqa: E402
 
 from rdk_yolo_ros.frame import Frame  # noqa: E402
 from rdk_yolo_ros.nodes.yolo import YoloNode  # noqa: E402
@@ -20,6 +23,7 @@ from rdk_yolo_ros.predictor import Predictor  # noqa: E402
 from rdk_yolo_ros.scenes import render_scene  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / 'test' / 'unit'))
 THRESHOLD = 0.05  # low, so that there is something to compare whatever the model is worth
 WIDTH, HEIGHT = 480, 360
 
@@ -67,3 +71,52 @@ def test_the_topics_carry_what_the_predictor_finds(graph, wait_until, task):
     if task == 'segment':
         mask = np.frombuffer(received['mask'].data, np.uint8).reshape(HEIGHT, WIDTH)
         np.testing.assert_array_equal(mask, expected.masks.to_label_image(HEIGHT, WIDTH))
+
+
+def constant_model(folder, config, **arrays):
+    """Write a model that gives the same for every image, and its configuration; return that."""
+    onnx_models = pytest.importorskip('onnx_models')
+    onnx_models.constant(folder / 'model.onnx', arrays)
+    path = folder / 'config.json'
+    path.write_text(json.dumps({'model_file': 'model.onnx', **config}))
+    return path
+
+
+def received_from(graph, wait_until, config, kind, topic):
+    """Return the first message on a topic of a node that gets one 64x64 image."""
+    images = graph.publisher(Image, 'image_raw')
+    recorder = graph.record(kind, topic)
+    node = graph.add(YoloNode(context=graph.context, parameter_overrides=[
+        Parameter('config_file', value=str(config))]))
+    wait_until(lambda: images.get_subscription_count() == 1)
+    wait_until(lambda: graph.node.count_publishers(topic) == 1 and node._results.is_watched())
+    images.publish(Image(header=Header(stamp=Time(sec=3, nanosec=4), frame_id='camera'),
+                         encoding='mono8', height=64, width=64, step=64,
+                         data=array('B', bytes(64 * 64))))
+    return recorder.wait()[0]
+
+
+def test_a_classifier_publishes_the_best_classes_and_no_detections(graph, wait_until, tmp_path):
+    (tmp_path / 'names.list').write_text('cat\ndog\ncow\n')
+    config = constant_model(
+        tmp_path, {'task': 'classify', 'cls_names_list': 'names.list', 'top_k': 2},
+        logits=np.log(np.array([[2., 5., 3.]], np.float32)))
+    message = received_from(graph, wait_until, config, Classification, '/yolo/classification')
+    assert message.header.frame_id == 'camera'
+    assert [one.class_id for one in message.results] == ['dog', 'cow']
+    assert [one.score for one in message.results] == pytest.approx([.5, .3], abs=1e-6)
+    assert graph.node.count_publishers('/yolo/detections') == 0
+
+
+def test_the_angle_of_a_rotated_box_is_theta(graph, wait_until, tmp_path):
+    # End to end: x y w h score class angle.
+    rows = np.zeros((1, 300, 7), np.float32)
+    rows[0, 0] = 30, 20, 24, 10, .9, 1, .5
+    config = constant_model(tmp_path, {'task': 'obb', 'class_num': 2}, rows=rows)
+    message = received_from(graph, wait_until, config, Detection2DArray, '/yolo/detections')
+    assert len(message.detections) == 1
+    box = message.detections[0].bbox
+    assert [box.center.position.x, box.center.position.y, box.size_x, box.size_y] \
+        == pytest.approx([30, 20, 24, 10], abs=1e-3)
+    assert math.isclose(box.center.theta, .5, abs_tol=1e-6)
+    assert message.detections[0].results[0].hypothesis.class_id == '1'

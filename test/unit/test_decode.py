@@ -57,7 +57,7 @@ def test_quantized_class_heads_and_key_points_agree_too(roles):
     order = SEED_ORDERS['yolo11-pose']
     heads = planted_heads(rng, 'pose', class_num=4)
     infos, arrays = as_outputs(heads, order, roles, rng=rng)
-    layout = identify_heads(infos, (640, 640), num_keypoints=17)
+    layout = identify_heads(infos, (640, 640), class_num=4, num_keypoints=17)
     ours = make_decoder(layout, DecodeOptions())(arrays, Letterbox.identity((640, 640)))
     levels, _ = levels_by_role(infos, arrays, order, 'keypoints')
     assert_same(ours, reference_decode(levels, 0.25, 0.7), (640, 640))
@@ -218,3 +218,31 @@ def test_padded_outputs_give_the_same_result():
 def test_options_out_of_range_are_refused_by_name(key, value):
     with pytest.raises(ValueError, match=key):
         DecodeOptions(**{key: value})
+
+
+def test_masks_are_of_the_source_unless_the_input_is_asked_for():
+    infos, arrays = as_outputs(planted_heads(np.random.default_rng(2), 'segment'),
+                               SEED_ORDERS['yolov8-seg-cn'])
+    layout = identify_heads(infos, (640, 640))
+    letterbox = Letterbox.fit((1280, 1280), (640, 640))
+    coarse = make_decoder(layout, DecodeOptions(native_masks=False))(arrays, letterbox)
+    fine = make_decoder(layout)(arrays, letterbox)
+    identity = make_decoder(layout)(arrays, IDENTITY)
+    for i in range(len(identity)):
+        doubled = np.kron(identity.masks.full(i), np.ones((2, 2), bool))
+        np.testing.assert_array_equal(coarse.masks.full(i), doubled)
+    assert any((coarse.masks.full(i) != fine.masks.full(i)).any() for i in range(len(fine)))
+
+
+@pytest.mark.parametrize('poison', [np.nan, np.inf, -np.inf])
+def test_an_instance_whose_coefficients_are_no_numbers_has_an_empty_mask(poison):
+    infos, arrays = as_outputs(planted_heads(np.random.default_rng(2), 'segment'),
+                               SEED_ORDERS['yolov8-seg-cn'])
+    layout = identify_heads(infos, (640, 640))
+    before = make_decoder(layout)(arrays, IDENTITY)
+    assert any(before.masks.full(i).any() for i in range(len(before)))
+    for level in layout.levels:
+        arrays[level.extra.index][..., 5] = poison
+    after = make_decoder(layout)(arrays, IDENTITY)
+    np.testing.assert_array_equal(after.boxes, before.boxes)
+    assert not after.masks.to_label_image(640, 640).any()

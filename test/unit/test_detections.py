@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rdk_yolo_ros.detections import Detections
+from rdk_yolo_ros.detections import Classifications, Detections
 
 
 def three():
@@ -55,3 +55,12 @@ def test_an_empty_result_has_what_its_task_has(task):
 def test_an_unknown_task_has_no_empty_result():
     with pytest.raises(ValueError, match="'classify'"):
         Detections.empty('classify')
+
+
+def test_classifications_check_their_arrays():
+    best = Classifications(np.array([3, 1], np.int32), np.array([0.7, 0.2], np.float32))
+    assert len(best) == 2
+    with pytest.raises(ValueError, match='class_ids is int64'):
+        Classifications(np.array([3, 1]), best.scores)
+    with pytest.raises(ValueError, match='scores is float32'):
+        Classifications(best.class_ids, best.scores[:1])

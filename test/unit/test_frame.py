@@ -451,3 +451,27 @@ def test_compressed_data_that_are_neither_are_refused(data):
     """The format field alone proves nothing, but the message quotes it."""
     with pytest.raises(FrameError, match="'webp'"):
         Frame.from_compressed(compressed(data, 'webp'))
+
+
+@pytest.mark.parametrize('encoding', ALL)
+@pytest.mark.parametrize(('aspect', 'part'), [
+    ((1, 1), (slice(0, 24), slice(8, 32))), ((24, 40), (slice(0, 24), slice(0, 40))),
+    ((10, 40), (slice(6, 16), slice(0, 40)))], ids=['square', 'all', 'wide'])
+def test_the_middle_of_a_frame_is_a_view_on_its_pixels(encoding, aspect, part):
+    """As one cuts it out of the converted whole, in every encoding, padded rows included."""
+    message, _ = message_of(encoding, picture(24, 40), padding=6)
+    whole = Frame.from_image(message)
+    middle = whole.middle(aspect)
+    expected = whole.to_bgr()[part]
+    assert middle.hw == expected.shape[:2]
+    assert whole.hw == (24, 40)
+    for mine, all_of_it in zip(middle.planes, whole.planes):
+        assert np.shares_memory(mine, all_of_it)
+    np.testing.assert_allclose(middle.to_bgr().astype(int), expected, atol=2)
+    np.testing.assert_array_equal(middle.to_nv12().shape,
+                                  (expected.shape[0] * 3 // 2, expected.shape[1]))
+
+
+def test_a_frame_too_narrow_for_its_middle_is_refused():
+    with pytest.raises(FrameError, match='less than 2x2'):
+        Frame.from_bgr(np.zeros((2, 40, 3), np.uint8)).middle((40, 1))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from reference_decoder import interpolation_matrix
 
+from rdk_yolo_ros.decode.input_masks import InputMasks
 from rdk_yolo_ros.decode.masks import PrototypeMasks
 from rdk_yolo_ros.letterbox import Letterbox
 from rdk_yolo_ros.tensors import TensorInfo
@@ -22,23 +23,38 @@ def instances(seed=0, count=6):
             boxes.astype(np.float32))
 
 
+def resampling(count, step, cells):
+    """Return (count, cells): linear between the cells' centres, the outermost hold on."""
+    matrix = np.zeros((count, cells))
+    for i in range(count):
+        at = min(max((i + 0.5) * step - 0.5, 0), cells - 1)
+        low = int(at)
+        matrix[i, low] += 1 - (at - low)
+        matrix[i, min(low + 1, cells - 1)] += at - low
+    return matrix
+
+
+def axis(count, start, size, cells, finer):
+    """
+    Return (count, cells): what `count` pixels of the picture take from one axis' cells.
+
+    Upstream's rule, in pixels of the model's input, four of them a cell: the image's cells from
+    `start` on, `size` long, are cut out and then enlarged; all cells are by `finer`, before.
+    """
+    all_cells = resampling(cells * finer, 1 / finer, cells)
+    image = all_cells[start * finer // 4:(start + size) * finer // 4]
+    return resampling(count, len(image) / count, len(image)) @ image
+
+
 def whole_picture(prototypes, coefficients, boxes, letterbox, picture_hw):
     """Interpolate every instance over the whole picture, in float64; then threshold and crop."""
     height, width = picture_hw
-    step_y = letterbox.scale_y * letterbox.source_hw[0] / height / 4
-    step_x = letterbox.scale_x * letterbox.source_hw[1] / width / 4
-
-    def weights(count, step, offset, cells):
-        matrix = np.zeros((count, cells))
-        for i in range(count):
-            at = min(max((i + 0.5) * step + offset / 4 - 0.5, 0), cells - 1)
-            low = int(at)
-            matrix[i, low] += 1 - (at - low)
-            matrix[i, min(low + 1, cells - 1)] += at - low
-        return matrix
-
-    down = weights(height, step_y, letterbox.top, prototypes.shape[0])
-    across = weights(width, step_x, letterbox.left, prototypes.shape[1])
+    ends = np.array([letterbox.top, letterbox.left]), np.array(letterbox.resized_hw)
+    # Where the image does not begin and end with cells, they are enlarged by 2 or 4 first.
+    finer = next(f for f in (1, 2, 4) if not ((ends[0] * f) % 4).any()
+                 and not ((ends[0] + ends[1]) * f % 4).any())
+    down = axis(height, letterbox.top, letterbox.resized_hw[0], prototypes.shape[0], finer)
+    across = axis(width, letterbox.left, letterbox.resized_hw[1], prototypes.shape[1], finer)
     source_boxes = letterbox.boxes_to_source(boxes)
     source_boxes *= np.array([width / letterbox.source_hw[1], height / letterbox.source_hw[0]] * 2)
     y, x = np.mgrid[:height, :width]
@@ -159,3 +175,71 @@ def test_a_box_outside_the_image_has_an_empty_mask():
 def test_the_references_own_interpolation_is_linear_between_centres():
     matrix = interpolation_matrix(2, 8)
     np.testing.assert_allclose(matrix[:, 1], [0, 0, 1 / 8, 3 / 8, 5 / 8, 7 / 8, 1, 1])
+
+
+# At the model input's resolution
+
+def in_the_input(prototypes, coefficients, boxes):
+    """Upstream's process_mask: enlarge to the whole input, threshold, then crop."""
+    down = interpolation_matrix(prototypes.shape[0], MODEL_HW[0])
+    across = interpolation_matrix(prototypes.shape[1], MODEL_HW[1])
+    y, x = np.mgrid[:MODEL_HW[0], :MODEL_HW[1]]
+    return [(down @ (prototypes.astype(np.float64) @ weight) @ across.T > 0)
+            & (x >= x1) & (x < x2) & (y >= y1) & (y < y2)
+            for weight, (x1, y1, x2, y2) in zip(coefficients, boxes)]
+
+
+def nearest(picture, letterbox, height, width):
+    """Take for each pixel's centre, one by one, the input pixel in which it lies."""
+    rows = [int((i + 0.5) * letterbox.resized_hw[0] / height + letterbox.top + 1e-9)
+            for i in range(height)]
+    columns = [int((i + 0.5) * letterbox.resized_hw[1] / width + letterbox.left + 1e-9)
+               for i in range(width)]
+    return picture[rows][:, columns]
+
+
+def input_masks(letterbox, seed=0, **count):
+    prototypes, coefficients, boxes = instances(seed, **count)
+    info = TensorInfo('p', (1, *prototypes.shape), np.float32)
+    return (InputMasks.combine(prototypes, info, coefficients, boxes, letterbox),
+            in_the_input(prototypes, coefficients, boxes))
+
+
+@pytest.mark.parametrize('name', LETTERBOXES)
+def test_masks_of_the_input_are_upstreams_at_the_nearest_pixels(name):
+    letterbox = LETTERBOXES[name]
+    masks, expected = input_masks(letterbox)
+    assert len(masks) == len(expected)
+    assert any(e.any() for e in expected)
+    for i, mask in enumerate(expected):
+        assert masks.full(i).shape == letterbox.source_hw
+        assert_alike(masks.full(i), nearest(mask, letterbox, *letterbox.source_hw))
+
+
+@pytest.mark.parametrize('picture_hw', [(160, 224), (90, 200), (640, 896)])
+def test_a_label_image_of_the_inputs_masks_has_the_better_score_on_top(picture_hw):
+    letterbox = LETTERBOXES['padding above']
+    masks, expected = input_masks(letterbox, 5)
+    labels = np.zeros(MODEL_HW, np.uint8)
+    for i in reversed(range(len(expected))):
+        labels[expected[i]] = i + 1
+    mine = masks.to_label_image(*picture_hw)
+    assert mine.dtype == np.uint8
+    assert mine.shape == picture_hw
+    assert (mine != nearest(labels, letterbox, *picture_hw)).mean() < 1e-3
+
+
+def test_a_selection_of_the_inputs_masks_is_that_of_its_instances():
+    masks, _ = input_masks(LETTERBOXES['odd scale'], 3)
+    chosen = masks[np.array([3, 0])]
+    assert len(chosen) == 2
+    np.testing.assert_array_equal(chosen.full(0), masks.full(3))
+
+
+def test_thresholding_in_the_input_is_not_thresholding_in_the_source():
+    letterbox = LETTERBOXES['twice the size']
+    prototypes, coefficients, boxes = instances()
+    info = TensorInfo('p', (1, *prototypes.shape), np.float32)
+    native, coarse = (kind.combine(prototypes, info, coefficients, boxes, letterbox)
+                      for kind in (PrototypeMasks, InputMasks))
+    assert (native.full(0) != coarse.full(0)).any()

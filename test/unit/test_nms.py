@@ -49,6 +49,13 @@ def test_boxes_of_other_groups_far_outside_the_image_do_not_meet():
         assert len(non_maximum_suppression(boxes, scores, groups, 0.1, 10)) == 2
 
 
+def test_a_box_without_end_leaves_the_others_alone():
+    boxes = np.array([[0, 0, 40, 40], [100, 0, 140, 40], [-1e37, 0, 1e38, 40]], np.float32)
+    scores = np.array([0.9, 0.8, 0.7], np.float32)
+    for groups in (None, np.array([1, 1, 1]), np.array([2, 2, 0])):
+        assert non_maximum_suppression(boxes, scores, groups, 0.5, 10).tolist() == [0, 1, 2]
+
+
 def test_many_candidates_give_what_the_plain_rule_gives():
     rng = np.random.default_rng(3)
     corners = rng.uniform(0, 2000, (2500, 2))
@@ -63,3 +70,13 @@ def test_many_candidates_give_what_the_plain_rule_gives():
 def test_no_boxes_are_no_problem():
     empty = np.zeros((0, 4), np.float32)
     assert len(non_maximum_suppression(empty, np.zeros(0, np.float32), None, 0.5, 10)) == 0
+
+
+def test_boxes_without_an_area_suppress_nobody():
+    """A box without a distribution may have its sides crossed; upstream keeps each of them."""
+    boxes = np.array([[0, 0, 4, 4], [100, 50, 80, 60], [10, 10, 10, 30], [0, 0, 4, 4]], np.float32)
+    scores = np.array([.9, .8, .7, .6], np.float32)
+    kept = non_maximum_suppression(boxes, scores, None, 0.7, 300)
+    assert kept.tolist() == [0, 1, 2]
+    groups = np.array([0, 1, 2, 0])
+    assert non_maximum_suppression(boxes, scores, groups, 0.7, 300).tolist() == [0, 1, 2]

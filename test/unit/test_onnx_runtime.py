@@ -163,6 +163,21 @@ def test_quantization_comes_from_the_metadata(tmp_path):
     assert real.scale is None
 
 
+@pytest.mark.parametrize(('entry', 'scale'), [
+    ({'shift': 4}, [1 / 16]), ({'exponent': -4}, [1 / 16]), ({'exponent': 3}, [8]),
+    ({'shift': 0}, [1]), ({'shift': [7, 0, -1, 2], 'axis': 3}, [1 / 128, 1, 2, 0.25]),
+    ({'exponent': [-126, 126, 0, 1], 'axis': -1}, [2.0 ** -126, 2.0 ** 126, 1, 2])])
+@pytest.mark.parametrize('dtype', [np.int8, np.int16, np.uint8, np.int32])
+def test_a_scale_may_be_a_power_of_two(tmp_path, entry, scale, dtype):
+    path = onnx_models.constant(tmp_path / 'm.onnx', {'box': np.zeros((1, 8, 8, 4), dtype)},
+                                {'output_quantization': json.dumps({'box': entry})})
+    with open_runtime(path) as runtime:
+        info, = runtime.outputs
+    assert info.scale.dtype == np.float32
+    assert info.scale.tolist() == scale
+    assert info.dtype == dtype
+
+
 @pytest.mark.parametrize(('text', 'says'), [
     ('{', 'is not JSON'), ('[' * 100000, 'is not JSON'), ('[1]', 'is [1], expected {output:'),
     ('{"boxes": {"scale": 1}}', "names an output 'boxes', expected one of box, class"),
@@ -176,6 +191,12 @@ def test_quantization_comes_from_the_metadata(tmp_path):
     ('{"box": {"scale": -1}}', 'expected finite numbers above 0'),
     ('{"box": {"scale": [1, 2, 3], "axis": 3}}', 'scale has 3 elements, which does not fit axis'),
     ('{"box": {"scale": [1, 2, 3, 4]}}', 'does not fit axis None of shape (1, 8, 8, 4)'),
+    ('{"box": {"scale": 1e-50}}', 'expected finite numbers above 0'),
+    ('{"box": {"scale": 1, "shift": 2}}', 'expected scale (or shift or exponent)'),
+    ('{"box": {"zero_point": 2}}', 'expected scale (or shift or exponent)'),
+    ('{"box": {"shift": 0.5}}', 'shift is 0.5, expected whole numbers'),
+    ('{"box": {"exponent": 127}}', 'exponent is 127, expected whole numbers from -126 to 126'),
+    ('{"box": {"shift": [1, 2, 3], "axis": 3}}', 'shift has 3 elements, which does not fit axis'),
     ('{"box": {"scale": 1, "axis": 4}}', 'axis is 4, expected an axis of shape (1, 8, 8, 4)'),
     ('{"box": {"scale": 1, "axis": "3"}}', "axis is '3'"),
     ('{"box": {"scale": 1, "zero_point": 0.5}}', 'zero_point is 0.5, expected whole numbers'),
@@ -207,7 +228,10 @@ def test_names_are_read_in_every_form(tmp_path, text):
 def test_what_ultralytics_and_we_write_is_understood(tmp_path):
     metadata = metadata_of(tmp_path, task='pose', names="{0: 'person'}", kpt_shape='[17, 3]',
                            keypoint_names='["nose", "tail"]', description='a model', stride='32')
-    assert metadata == ModelMetadata('pose', ('person',), 17, ('nose', 'tail'))
+    assert metadata == ModelMetadata('pose', ('person',), 17, ('nose', 'tail'), 3)
+    metadata = metadata_of(tmp_path, kpt_shape='[12, 2]', end2end='True')
+    assert metadata == ModelMetadata(num_keypoints=12, keypoint_dims=2, end_to_end=True)
+    assert metadata_of(tmp_path, end2end='False').end_to_end is False
     assert metadata_of(tmp_path) == ModelMetadata()
 
 
@@ -217,6 +241,7 @@ def test_what_ultralytics_and_we_write_is_understood(tmp_path):
     ('names', "{0: 'a'"), ('names', '(' * 5000), ('names', '[' * 100000), ('names', '-' * 100000),
     ('names', '{[]: 1}'), ('names', '"' + 'a' * (1 << 20) + '"'), ('names', "{0.5: 'a'}"),
     ('task', 'world'), ('task', ''), ('kpt_shape', '[17]'), ('kpt_shape', '[-1, 3]'),
+    ('kpt_shape', '[17, 4]'), ('end2end', 'yes'), ('end2end', ''),
     ('kpt_shape', '[1e9, 3]'), ('kpt_shape', 'x'), ('kpt_shape', '[true, 3]'),
     ('keypoint_names', '{}'), ('keypoint_names', '5')])
 def test_metadata_that_is_not_understood_is_left_out(tmp_path, caplog, key, text, monkeypatch):

@@ -379,15 +379,16 @@ def test_what_can_be_read_in_two_ways_says_what_settles_it(config):
 
 
 def test_the_models_metadata_settles_what_its_shapes_leave_open(config):
-    """51 and 6 channels beside the box: either may be the key points."""
+    """6 and 9 channels beside the box: 3 key points, or 2 of three numbers, or 3 of two."""
     ambiguous = (6, 64, 9)
-    with pytest.raises(HeadError, match='can be read in 2 ways'):
+    with pytest.raises(HeadError, match='can be read in 3 ways'):
         Predictor.from_config(config(), stand_in(ambiguous))
     metadata = ModelMetadata(class_names=tuple('abcdef'))
     assert Predictor.from_config(config(), stand_in(ambiguous, metadata)).layout.class_num == 6
     metadata = ModelMetadata(task='pose', num_keypoints=2)
     assert Predictor.from_config(config(), stand_in(ambiguous, metadata)).layout.class_num == 9
-    layout = Predictor.from_config(config(class_num=9), stand_in(ambiguous)).layout
+    layout = Predictor.from_config(config(class_num=9, num_keypoints=2),
+                                   stand_in(ambiguous)).layout
     assert (layout.class_num, layout.num_keypoints) == (9, 2)
 
 
@@ -402,6 +403,25 @@ def test_metadata_that_contradicts_the_outputs_is_not_believed(config, caplog):
 def test_outputs_that_are_no_heads_name_the_model(config):
     with pytest.raises(HeadError, match='^stand-in: .*grid'):
         Predictor.from_config(config(), stand_in(input_hw=(64, 64), prototypes=0, channels=()))
+
+
+def test_a_classifier_looks_at_the_middle_without_padding(tmp_path):
+    """The model's classes are the mean red, green and blue of what it is fed."""
+    onnx_models.save(
+        tmp_path / 'm.onnx',
+        [onnx_models.helper.make_node('GlobalAveragePool', ['images'], ['classes'])],
+        {'classes': (onnx_models.FLOAT, (1, 3, 1, 1))})
+    bgr = np.zeros((60, 100, 3), np.uint8)
+    bgr[..., 1] = 255
+    bgr[:, 20:80] = (0, 0, 255)
+    config = WorkConfig.from_mapping({'model_file': str(tmp_path / 'm.onnx'), 'top_k': 2},
+                                     source='test')
+    with Predictor.from_config(config) as predictor:
+        found = predictor(bgr)
+    assert predictor.task == 'classify'
+    assert found.class_ids.tolist()[0] == 0
+    assert found.scores[0] == pytest.approx(1, abs=0.02)
+    assert found.scores[1] == pytest.approx(0, abs=0.02)
 
 
 # Names
@@ -427,7 +447,7 @@ def test_keypoint_names_come_from_the_best_source(config):
     assert names(2, metadata, keypoint_names=['x', 'y']) == ('x', 'y')
     assert names(2, metadata) == ('a', 'b')
     assert names(17) == names(17, metadata) == coco.KEYPOINT_NAMES
-    assert names(4) == ('0', '1', '2', '3')
+    assert names(4, keypoint_dims=3) == ('0', '1', '2', '3')
     assert Predictor.from_config(config(), stand_in()).keypoint_names == ()
 
 

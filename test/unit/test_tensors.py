@@ -12,6 +12,29 @@ def test_a_scale_that_does_not_fit_its_axis_is_refused():
         TensorInfo('box', (1, 2, 2, 4), np.int32, scale=[1, 2, 3], quantize_axis=3)
 
 
+@pytest.mark.parametrize('scale', [0, -0.5, float('nan'), float('inf'), [0.5, 0], 1e-50])
+def test_a_scale_that_scales_nothing_is_refused(scale):
+    with pytest.raises(ValueError, match="'box': scale is .*expected finite numbers above 0"):
+        TensorInfo('box', (1, 2, 2, 2), np.int8, scale=scale, quantize_axis=3)
+
+
+@pytest.mark.parametrize('key', ['scale', 'zero_point'])
+def test_scales_and_zero_points_are_one_dimensional(key):
+    with pytest.raises(ValueError, match=f"'box': {key} has 4 elements"):
+        TensorInfo('box', (1, 2, 2, 2), np.int8, quantize_axis=3, **{key: [[1, 2], [3, 4]]})
+
+
+@pytest.mark.parametrize('aligned', [(1, 2, 2), (1, 2, 2, 2), (1, 1, 2, 4)])
+def test_an_aligned_shape_holds_the_shape(aligned):
+    with pytest.raises(ValueError, match="tensor 'box': the aligned shape .* does not hold"):
+        TensorInfo('box', (1, 2, 2, 3), np.int8, aligned_shape=aligned)
+
+
+def test_a_shape_has_no_negative_size():
+    with pytest.raises(ValueError, match=r"tensor 'box' has shape \(1, -1\)"):
+        TensorInfo('box', (1, -1), np.float32)
+
+
 def test_dequantizing_follows_the_vendor_formula():
     info = TensorInfo('t', (1, 1, 1, 2), np.int8, scale=[0.5, 2.0], zero_point=[-3, 100],
                       quantize_axis=3)
@@ -35,6 +58,27 @@ def test_a_threshold_on_stored_numbers_selects_as_one_on_real_numbers(real, scal
     exact = (stored - zero) * scale
     if abs(exact - real) > 1e-6 * max(1, abs(exact)):  # float rounding decides closer ones
         assert (np.int32(stored) > limit) == (exact > real)
+
+
+@pytest.mark.parametrize('dtype', [np.int8, np.uint8, np.int16, np.int32])
+@pytest.mark.parametrize('shift', [0, 4, 7])
+def test_a_threshold_on_every_kind_of_integer(dtype, shift):
+    """Powers of two are exact, so that every stored number can be asked."""
+    info = TensorInfo('t', (1, 1, 1, 1), dtype, scale=2.0 ** -shift, zero_point=3)
+    limits = np.iinfo(dtype)
+    low, high = max(limits.min, -300), min(limits.max, 300)
+    for real in (-100.0, -1.5, -0.03, 0.0, 0.7, 30.0, 1e9, -1e9, np.inf, -np.inf):
+        limit = stored_threshold(info, real)
+        for stored in range(low, high + 1):
+            assert (np.array(stored, dtype) > limit) == ((stored - 3) * 2.0 ** -shift > real)
+
+
+@given(st.floats(-20, 20), st.floats(-20, 20, width=16))
+def test_a_threshold_on_half_precision_is_not_rounded(real, value):
+    for dtype in (np.float16, np.float32):
+        limit = stored_threshold(TensorInfo('t', (1, 1, 1, 1), dtype), real)
+        for stored in (dtype(value), dtype(real)):
+            assert (np.array([stored]) > limit)[0] == (float(stored) > real)
 
 
 def test_a_threshold_below_every_stored_number_lets_all_of_them_pass():

@@ -100,8 +100,9 @@ def test_left_out_keys_are_the_vendors_defaults_or_for_the_model_to_tell(write):
     assert config.max_detections == 300
     assert config.runtime == 'auto'
     for key in ('task', 'task_hint', 'class_num', 'class_names', 'reg_max', 'num_keypoints',
-                'keypoint_names', 'strides', 'nv12_range', 'outputs', 'model_output_count',
-                'num_mask', 'model_name'):
+                'keypoint_dims', 'keypoint_names', 'strides', 'nv12_range', 'outputs',
+                'model_output_count', 'num_mask', 'model_name', 'rules', 'nms', 'top_k', 'softmax',
+                'score_thresholds'):
         assert getattr(config, key) is None, key
 
 
@@ -110,7 +111,7 @@ def test_the_schemas_defaults_are_the_loaders(write):
     defaults = {k: p['default'] for k, p in schema()['properties'].items() if 'default' in p}
     assert defaults == {key: getattr(config, key) for key in defaults}
     assert set(defaults) == {'score_threshold', 'nms_threshold', 'nms_top_k', 'max_detections',
-                             'runtime'}
+                             'runtime', 'class_agnostic', 'native_masks'}
 
 
 def test_yaml_and_json_say_the_same(write):
@@ -150,7 +151,8 @@ def test_nv12_range_takes_the_compilers_words(write, word, meaning):
 
 @pytest.mark.parametrize(('parser', 'task'), [
     ('yolov8', 'detect'), ('yolov8_seg', 'segment'), ('yolov10', 'detect'),
-    ('ultralytics_yolo', 'detect')])
+    ('ultralytics_yolo', 'detect'), ('yolo26_seg', 'segment'), ('yolo26e_seg', 'segment'),
+    ('classification', 'classify')])
 def test_the_parser_is_a_hint_and_task_says_it(write, parser, task):
     config = WorkConfig.load(write({'dnn_Parser': parser, 'task': 'pose'}))
     assert (config.task, config.task_hint) == ('pose', task)
@@ -158,12 +160,33 @@ def test_the_parser_is_a_hint_and_task_says_it(write, parser, task):
 
 def test_yolov10_needs_no_nms_unless_the_file_asks(write):
     config = WorkConfig.load(write({'dnn_Parser': 'yolov10', 'top_k': 50}))
-    assert config.nms_threshold == 1.0
-    assert config.max_detections == 50
-    config = WorkConfig.load(write({'dnn_Parser': 'yolov10', 'nms_threshold': 0.6,
-                                    'max_detections': 7, 'top_k': 50}))
+    assert config.nms is False
+    assert (config.max_detections, config.top_k) == (50, 50)
+    config = WorkConfig.load(write({'dnn_Parser': 'yolov10', 'nms': True, 'nms_threshold': 0.6,
+                                    'max_detections': 7, 'top_k': 100000}))
+    assert config.nms is True
     assert config.nms_threshold == 0.6
-    assert config.max_detections == 7
+    assert (config.max_detections, config.top_k) == (7, 100000)
+
+
+def test_how_outputs_are_read_and_decoded_may_be_said(write):
+    keys = {'task': 'obb', 'reg_max': 1, 'keypoint_dims': 2, 'rules': 'yolo26', 'nms': False,
+            'top_k': 3, 'softmax': True, 'class_agnostic': True, 'native_masks': False,
+            'score_thresholds': {'person': 0.5, '7': 1}, 'outputs': ['box', 'class', 'angle']}
+    config = WorkConfig.load(write(keys))
+    for key, value in keys.items():
+        assert getattr(config, key) == (tuple(value) if isinstance(value, list) else value)
+    assert all(isinstance(t, float) for t in config.score_thresholds.values())
+    text = yaml.safe_dump({'model_file': 'model.onnx', **keys})
+    assert vars(WorkConfig.load(write(text, 'w.yaml'))) == {
+        **vars(config), 'source': str(config.model_file.parent / 'w.yaml')}
+
+
+def test_ids_of_a_mapping_may_be_numbers(tmp_path):
+    (tmp_path / 'm.onnx').write_bytes(b'model')
+    config = WorkConfig.from_mapping({'model_file': 'm.onnx', 'score_thresholds': {3: 0.5}},
+                                     base_dir=tmp_path)
+    assert config.score_thresholds == {'3': 0.5}
 
 
 def test_vendor_keys_without_meaning_here_cost_one_warning(write, caplog):
@@ -334,7 +357,14 @@ def test_an_unknown_key_like_none_gets_them_all(write):
     ('nms_top_k', 0, 'is 0'), ('max_detections', 70000, 'is 70000'),
     ('strides', [], 'is [], expected a list of at least 1, each a whole number from 1'),
     ('strides', 8, 'is 8, expected a list'), ('strides', [8, 8], 'expected no value twice'),
-    ('task', 'poses', 'one of detect, segment, pose; did you mean pose?'),
+    ('task', 'poses', 'one of detect, segment, pose, obb, classify; did you mean pose?'),
+    ('nms', 'false', "is 'false', expected true or false; write true or false, without quotes"),
+    ('nms', 0, 'is 0, expected true or false; write'), ('softmax', [], 'is [], expected true'),
+    ('rules', 'v11', 'one of v8, yolo26'), ('keypoint_dims', 4, 'a whole number from 2 to 3'),
+    ('score_thresholds', 0.5, 'is 0.5, expected a mapping of class names to a number from 0 to 1'),
+    ('score_thresholds', {}, 'expected a mapping of class names'),
+    ('score_thresholds', {'a': 2}, '.a is 2, expected a number from 0 to 1'),
+    ('score_thresholds', {'a': '1'}, ".a is '1', expected a number from 0 to 1; take the quotes"),
     ('runtime', 'tensorrt', 'one of auto, onnx'), ('nv12_range', 'bt709', 'one of full, limited'),
     ('keypoint_names', ['a', 1], ''), ('class_names', [''], ''), ('model_name', '', ''),
     ('dnn_Parser', 8, 'is 8'), ('dnn_Parser', 'yolov88', 'did you mean yolov8?'),
@@ -346,32 +376,19 @@ def test_a_wrong_value_names_key_value_and_expectation(write, key, value, says):
     assert message.startswith(f': {key}')
     assert says in message
     if isinstance(value, (dict, list, int, float, str)) and len(repr(value)) < 20:
-        assert repr(value) in message or key in ('keypoint_names', 'class_names')
-
-
-LATER = [('task', 'obb'), ('task', 'classify'), ('outputs', 'angle'), ('reg_max', 1),
-         ('dnn_Parser', 'yolo26_seg'), ('dnn_Parser', 'yolo26e_seg')]
-
-
-@pytest.mark.parametrize(('key', 'value'), LATER)
-def test_a_value_of_a_later_version_says_so(write, key, value):
-    given = ['class', value] if key == 'outputs' else value
-    message = complaint(write({key: given}))
-    assert message.startswith(f': {key} is {value!r}, which is not in this version; expected ')
-    assert str(value) not in message.split('; expected ')[1]
+        assert repr(value) in message or key in ('keypoint_names', 'class_names',
+                                                 'score_thresholds')
 
 
 def test_what_is_not_in_this_version_is_marked_in_the_schema():
     # A warning when used (test_predictor), and what open_runtime refuses (test_onnx_runtime).
-    others = [('model_name', None), ('runtime', 'pyeasy_dnn'), ('runtime', 'hbm'),
-              ('runtime', 'libdnn')]
     marked = {key for key, part in schema()['properties'].items()
               if 'not in this version' in part['description'].lower()}
-    assert marked == {key for key, _ in LATER + others}
-    for key, value in LATER + others[1:]:
-        description = schema()['properties'][key]['description']
-        sentence, = re.findall(r'[^.;]*: not in this version', description)
-        assert re.search(rf'`{value}`|\b{value} for none', sentence)
+    assert marked == {'model_name', 'runtime'}
+    sentence, = re.findall(r'[^.;]*: not in this version',
+                           schema()['properties']['runtime']['description'])
+    for value in ('pyeasy_dnn', 'hbm', 'libdnn'):
+        assert f'`{value}`' in sentence
 
 
 def test_an_item_of_a_list_is_named_by_its_index(write):
@@ -513,13 +530,17 @@ def documented_type(part):
         return 'list of ' + documented_type(part['items'])
     if 'enum' in part:
         return ' or '.join(f'`{word}`' for word in part['enum'])
+    if part['type'] == 'boolean':
+        return 'true or false'
+    if part['type'] == 'object':
+        return 'text to ' + documented_type(part['additionalProperties'])
     if part['type'] == 'string':
         return 'text'
     return f'{part["type"]} {part["minimum"]} to {part["maximum"]}'
 
 
 def documentation_row(key, part):
-    default = f'`{part["default"]}`' if 'default' in part else ''
+    default = f'`{part["default"]}`'.lower() if 'default' in part else ''
     if key in schema()['required']:
         default = 'required'
     return (f'| `{key}` | {documented_type(part)} | {default} | {part["$comment"]} | '

@@ -1,0 +1,235 @@
+"""The stored numbers of a head or of a table's columns, a row for each cell, always as a view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Optional, Union
+
+import numpy as np
+
+from rdk_yolo_ros.errors import HeadError, ModelError
+from rdk_yolo_ros.head_layout import Head, Table
+from rdk_yolo_ros.tensors import TensorInfo, dequantize, stored_threshold
+
+Limit = Union[float, np.ndarray]
+
+
+class Cells:
+    """The channels of N cells in one frame's tensor."""
+
+    __slots__ = ('_rows',)
+
+    def __init__(self, rows: np.ndarray) -> None:
+        """Take a view (N, channels)."""
+        self._rows = rows
+
+    def above(self, limit: Limit) -> np.ndarray:
+        """Return the ascending indices of the cells with a number above the limit, intp (n,)."""
+        return _places_above(self._rows, limit)
+
+    def take(self, cells: np.ndarray) -> np.ndarray:
+        """Return the stored numbers of the cells, (n, channels), a copy."""
+        rows = self._rows
+        # numpy's take is the faster one, but copies the whole of what does not lie close together.
+        return rows.take(cells, axis=0) if rows.flags.c_contiguous else rows[cells]
+
+
+class PaddedCells(Cells):
+    """
+    The cells of a picture whose rows are padded, where they are.
+
+    Between two rows of the grid there are cells that belong to nobody, and which this class steps
+    over.
+    """
+
+    __slots__ = ('_pitch', '_width')
+
+    def __init__(self, rows: np.ndarray, width: int, pitch: int) -> None:
+        """Take a view (cells, channels), padding included; and a row's length without and with."""
+        super().__init__(rows)
+        self._width = width
+        self._pitch = pitch
+
+    def above(self, limit: Limit) -> np.ndarray:
+        """Return the ascending indices of the cells with a number above the limit, intp (n,)."""
+        row, column = np.divmod(super().above(limit), self._pitch)
+        return (row * self._width + column)[column < self._width]
+
+    def take(self, cells: np.ndarray) -> np.ndarray:
+        """Return the stored numbers of the cells, (n, channels), a copy."""
+        return super().take(cells // self._width * self._pitch + cells % self._width)
+
+
+class HeadChannels:
+    """
+    Where to find a head's numbers.
+
+    Attributes:
+        info: for dequantizing them.
+        channels: how many there are in a cell.
+
+    """
+
+    def __init__(self, head: Head) -> None:
+        """Take a head of the layout."""
+        self._head = head
+        self.info = head.info
+        self.channels = head.channels
+        self._flat = (-1, head.channels) if head.channels_last else (head.channels, -1)
+
+    def cells(self, tensors: Sequence[np.ndarray]) -> Cells:
+        """
+        Return the head's cells in one frame's tensors.
+
+        Raises:
+            ModelError: the tensor is not the one that the layout describes.
+
+        """
+        values = _valid(self.info, tensors[self._head.index])
+        last = self._head.channels_last
+        if values.flags.c_contiguous:
+            rows = values.reshape(self._flat)
+            return Cells(rows if last else rows.T)
+        return _padded_cells(values[0] if last else values[0].transpose(1, 2, 0))
+
+    def real(self, stored: np.ndarray) -> np.ndarray:
+        """Return the real values of stored numbers, float32."""
+        return dequantize(stored, self.info)
+
+
+class TableColumns:
+    """
+    Where to find some of a table's columns; a row of the table is a cell.
+
+    Attributes:
+        info: for dequantizing them.
+        channels: how many there are.
+
+    """
+
+    def __init__(self, table: Table, first: int, last: int) -> None:
+        """
+        Take the columns first .. last-1.
+
+        Raises:
+            HeadError: the table is quantized by row.
+
+        """
+        self._table = table
+        self._columns = slice(first, last)
+        self.channels = last - first
+        whole = table.info
+        self.info = TensorInfo(whole.name, (1, table.rows, self.channels), whole.dtype,
+                               scale=self._of_columns(whole.scale),
+                               zero_point=self._of_columns(whole.zero_point), quantize_axis=2)
+
+    def cells(self, tensors: Sequence[np.ndarray]) -> Cells:
+        """
+        Return the columns in one frame's tensors.
+
+        Raises:
+            ModelError: the tensor is not the one that the layout describes.
+
+        """
+        values = table_values(self._table, tensors)
+        return Cells(values[:, self._columns])
+
+    def real(self, stored: np.ndarray) -> np.ndarray:
+        """Return the real values of stored numbers, float32."""
+        return dequantize(stored, self.info)
+
+    def _of_columns(self, values: Optional[np.ndarray]) -> Optional[np.ndarray]:
+        if values is None or len(values) == 1:
+            return values
+        table = self._table
+        axis = table.info.quantize_axis or 0
+        if axis % len(table.info.shape) != (2 if table.rows_first else 1):
+            raise HeadError(f'output {table.info.name!r} with shape {table.info.shape} is '
+                            f'quantized along axis {axis}, which is not the one of its '
+                            f'{table.columns} columns: quantize it by tensor or by column')
+        return values[self._columns]
+
+
+Channels = Union[HeadChannels, TableColumns]
+
+
+def head_values(head: Head, tensors: Sequence[np.ndarray]) -> np.ndarray:
+    """
+    Return a head's stored numbers without batch and padding, (h, w, c) or (c, h, w), a view.
+
+    Raises:
+        ModelError: the tensor is not the one that the layout describes.
+
+    """
+    return _valid(head.info, tensors[head.index])[0]
+
+
+def table_values(table: Table, tensors: Sequence[np.ndarray]) -> np.ndarray:
+    """
+    Return a table's stored numbers without batch and padding, (rows, columns), a view.
+
+    Raises:
+        ModelError: the tensor is not the one that the layout describes.
+
+    """
+    values = _valid(table.info, tensors[table.index])
+    if table.rows_first:
+        return values.reshape(table.rows, table.columns)
+    return values.reshape(table.columns, table.rows).T
+
+
+def stored_limit(channels: Channels, real: Limit) -> Limit:
+    """
+    Return the limit t, in the channels' own numbers, such that stored > t where real > `real`.
+
+    real: one limit, or float64 (channels,) one for each.
+    """
+    if isinstance(real, float):
+        return stored_threshold(channels.info, real)
+    limits = [stored_threshold(channels.info, float(limit)) for limit in real]
+    # Each is one number, or one for every channel, of which this channel's counts.
+    return np.array([np.broadcast_to(limit, len(limits))[i] for i, limit in enumerate(limits)])
+
+
+def _valid(info: TensorInfo, tensor: np.ndarray) -> np.ndarray:
+    try:
+        return info.valid(tensor)
+    except ValueError as error:
+        raise ModelError(str(error)) from None
+
+
+def _padded_cells(values: np.ndarray) -> Cells:
+    """Return the cells of (h, w, c) values that do not lie close together in memory."""
+    height, width, channels = values.shape
+    down, across, deep = values.strides
+    if height == 1 or width == 1:
+        return Cells(values.reshape(-1, channels))
+    if across <= 0 or down % across or down < width * across:
+        return Cells(values.reshape(-1, channels))  # no padding known to anybody: a copy
+    pitch = down // across
+    # Every address lies between those of the first and the last cell.
+    rows = np.lib.stride_tricks.as_strided(
+        values, ((height - 1) * pitch + width, channels), (across, deep), writeable=False)
+    return Cells(rows) if pitch == width else PaddedCells(rows, width, pitch)
+
+
+def _places_above(stored: np.ndarray, limit: Limit) -> np.ndarray:
+    """Return the ascending indices of the rows with an element above the limit."""
+    above = stored > limit
+    if not above.flags.c_contiguous:  # NCHW: reduce along the memory's own order
+        return np.flatnonzero(above.any(axis=1))
+    # Few elements pass: finding them all at once beats reducing row by row, and eight flags are
+    # looked at like one.
+    channels = stored.shape[1]
+    if channels % 8 == 0:
+        places = (above.view(np.uint64).ravel() != 0).nonzero()[0]
+        channels //= 8
+    else:
+        places = above.ravel().nonzero()[0]
+    if channels == 1 or len(places) == 0:
+        return places
+    places //= channels
+    first = np.empty(len(places), bool)
+    first[0] = True
+    np.not_equal(places[1:], places[:-1], out=first[1:])
+    return places[first]
