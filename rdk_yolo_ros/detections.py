@@ -12,6 +12,9 @@ TASKS = ('detect', 'segment', 'pose', 'obb', 'classify')
 
 Index = Union[slice, np.ndarray]
 
+# Comparing a dtype with a type makes a dtype of it each time.
+_FLOAT32, _INT32, _INT64 = np.dtype(np.float32), np.dtype(np.int32), np.dtype(np.int64)
+
 
 class InstanceMasks(Protocol):
     """N instance masks, kept small until asked for (see `rdk_yolo_ros.decode.masks`)."""
@@ -68,16 +71,16 @@ class Detections:
     def __post_init__(self) -> None:
         """Check that the parallel arrays are parallel."""
         count = len(self.boxes)
-        _check('boxes', self.boxes, np.float32, (count, 4))
-        _check('scores', self.scores, np.float32, (count,))
-        _check('class_ids', self.class_ids, np.int32, (count,))
+        _check('boxes', self.boxes, _FLOAT32, (count, 4))
+        _check('scores', self.scores, _FLOAT32, (count,))
+        _check('class_ids', self.class_ids, _INT32, (count,))
         if self.keypoints is not None:
             points = self.keypoints.shape[1] if self.keypoints.ndim == 3 else 0
-            _check('keypoints', self.keypoints, np.float32, (count, points, 3))
+            _check('keypoints', self.keypoints, _FLOAT32, (count, points, 3))
         if self.angles is not None:
-            _check('angles', self.angles, np.float32, (count,))
+            _check('angles', self.angles, _FLOAT32, (count,))
         if self.track_ids is not None:
-            _check('track_ids', self.track_ids, np.int64, (count,))
+            _check('track_ids', self.track_ids, _INT64, (count,))
         if self.masks is not None and len(self.masks) != count:
             raise ValueError(f'masks: {len(self.masks)} instances where boxes has {count}')
 
@@ -140,8 +143,8 @@ class Classifications:
     def __post_init__(self) -> None:
         """Check that the parallel arrays are parallel."""
         count = len(self.class_ids)
-        _check('class_ids', self.class_ids, np.int32, (count,))
-        _check('scores', self.scores, np.float32, (count,))
+        _check('class_ids', self.class_ids, _INT32, (count,))
+        _check('scores', self.scores, _FLOAT32, (count,))
 
     def __len__(self) -> int:
         """Return the number of classes."""
@@ -164,7 +167,6 @@ class _NoMasks:
         return np.zeros((height, width), np.uint8)
 
 
-def _check(name: str, array: np.ndarray, dtype: type, shape: tuple[int, ...]) -> None:
+def _check(name: str, array: np.ndarray, dtype: np.dtype, shape: tuple[int, ...]) -> None:
     if array.dtype != dtype or array.shape != shape:
-        raise ValueError(f'{name} is {array.dtype} {array.shape}, '
-                         f'expected {np.dtype(dtype).name} {shape}')
+        raise ValueError(f'{name} is {array.dtype} {array.shape}, expected {dtype.name} {shape}')

@@ -46,6 +46,8 @@ class Letterbox:
     scale_y: float = field(init=False)
     _offsets: np.ndarray = field(init=False, repr=False, compare=False)
     _scales: np.ndarray = field(init=False, repr=False, compare=False)
+    _box_offsets: np.ndarray = field(init=False, repr=False, compare=False)
+    _box_scales: np.ndarray = field(init=False, repr=False, compare=False)
     _corner: np.ndarray = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -67,6 +69,7 @@ class Letterbox:
         shifts = [self.left, self.top] * 3 + [0]
         scales = [self.scale_x, self.scale_y] * 3 + [1]
         for name, values in (('_offsets', shifts), ('_scales', scales),
+                             ('_box_offsets', shifts[:4]), ('_box_scales', scales[:4]),
                              ('_corner', self.source_hw[::-1] * 2)):
             object.__setattr__(self, name, np.array(values, np.float32))
 
@@ -109,9 +112,25 @@ class Letterbox:
 
         boxes: float32 (N, 4), x1 y1 x2 y2 in model pixels.
         """
-        mapped = np.subtract(boxes, self._offsets[:4], dtype=np.float32)
-        mapped /= self._scales[:4]
-        return np.minimum(np.maximum(mapped, 0, out=mapped), self._corner, out=mapped)
+        return self.clip_boxes(self.map_boxes(boxes))
+
+    def map_boxes(self, boxes: np.ndarray) -> np.ndarray:
+        """
+        Return boxes in source pixels, not clipped, float32 (N, 4), a copy.
+
+        boxes: float32 (N, 4), x1 y1 x2 y2 in model pixels.
+        """
+        mapped = np.asarray(boxes, np.float32) - self._box_offsets
+        mapped /= self._box_scales
+        return mapped
+
+    def clip_boxes(self, boxes: np.ndarray) -> np.ndarray:
+        """
+        Return boxes clipped to the image, float32 (N, 4), in the memory of `boxes`.
+
+        boxes: float32 (N, 4), x1 y1 x2 y2 in source pixels.
+        """
+        return np.minimum(np.maximum(boxes, 0, out=boxes), self._corner, out=boxes)
 
     def rotated_boxes_to_source(self, boxes: np.ndarray,
                                 angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,16 +9,18 @@ from typing import NamedTuple, Optional, Protocol
 
 import numpy as np
 
-from rdk_yolo_ros.decode.cells import Channels, Limit, stored_limit
+from rdk_yolo_ros.decode.cells import Cells, Channels, Limit, cells_above, stored_limit
 from rdk_yolo_ros.decode.options import DecodeOptions
 from rdk_yolo_ros.errors import ModelError
 from rdk_yolo_ros.head_layout import HeadLayout
+from rdk_yolo_ros.letterbox import Letterbox
 
 # Upstream lets so many candidates into non-maximum suppression (Ultralytics' max_nms).
 MAX_CANDIDATES = 30000
+_BOOL = np.dtype(bool)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, slots=True)
 class Candidates:
     """
     N instances before suppression.
@@ -27,7 +29,7 @@ class Candidates:
         anchors: intp (N,), index of the anchor point or of the table's row.
         scores: float32 (N,).
         class_ids: int32 (N,).
-        boxes: float32 (N, 4), x1 y1 x2 y2 in model-input pixels.
+        boxes: float32 (N, 4), x1 y1 x2 y2, in the model input's pixels or the source image's.
         extra: float32 (N, channels), the extra heads' real values; no channels where they are
             not wanted.
 
@@ -45,7 +47,7 @@ class Candidates:
 
     def take(self, index: np.ndarray) -> Candidates:
         """Return the candidates that an integer or boolean array selects."""
-        if index.dtype == bool:
+        if index.dtype == _BOOL:
             index = index.nonzero()[0]
         # Twice as fast as indexing on arrays of this size.
         return Candidates(self.anchors.take(index), self.scores.take(index),
@@ -86,7 +88,7 @@ class Source(Protocol):
 
     @property
     def firsts(self) -> Sequence[int]:
-        """The index of each part's first anchor."""
+        """The index of each part's first anchor, and the number of anchors at the end."""
 
     def threshold(self, score: float) -> float:
         """Return the class channels' number that has this score."""
@@ -94,8 +96,17 @@ class Source(Protocol):
     def scores(self, values: np.ndarray) -> np.ndarray:
         """Return the scores of the class channels' numbers, float32 (n,)."""
 
-    def boxes(self, values: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-        """Return float32 (n, 4), x1 y1 x2 y2, of the box channels' numbers (n, channels)."""
+    def boxes(self, values: np.ndarray, anchors: np.ndarray,
+              letterbox: Optional[Letterbox]) -> np.ndarray:
+        """
+        Return float32 (n, 4), x1 y1 x2 y2, of the box channels' numbers (n, channels).
+
+        letterbox: in its source image's pixels, not clipped; None: in the model input's.
+        """
+
+
+# Anchors, real numbers, class ids, and the cells of each part.
+_Hits = tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndarray]]
 
 
 class CandidateFinder:
@@ -116,18 +127,30 @@ class CandidateFinder:
             self._threshold = np.full(layout.class_num, self._threshold, np.float64)
             for class_id, score in options.score_thresholds.items():
                 self._threshold[class_id] = source.threshold(score)
-        self._views = [[channels.cells for channels in part if channels is not None]
-                       for part in source.parts]
         self._limits = [stored_limit(part.classes, self._threshold) for part in source.parts]
         self._count = output_count(layout)
+        self._boxes = [part.boxes for part in source.parts]
+        self._extra = [part.extra for part in source.parts if part.extra is not None]
+        self._search = self._search_classes
+        if layout.class_num == 1 and all(part.classes.info.dtype == np.float32
+                                         and part.classes.info.scale is None
+                                         for part in source.parts):
+            # The numbers mean the same in every part.
+            self._search = self._search_one_class
+            self._cells = np.concatenate([
+                np.arange(end - first) for first, end in zip(source.firsts, source.firsts[1:])])
+            self._later_firsts = np.array(source.firsts[1:-1], np.intp)
 
-    def find(self, tensors: Sequence[np.ndarray], extras: bool) -> Candidates:
+    def find(self, tensors: Sequence[np.ndarray], extras: bool,
+             letterbox: Optional[Letterbox] = None) -> Candidates:
         """
         Return the candidates of one frame.
 
         Args:
             tensors: the model's outputs, stored numbers.
             extras: whether the extra channels' values are wanted, too.
+            letterbox: boxes come in its source image's pixels, not clipped; None: in the model
+                input's.
 
         Raises:
             ModelError: the tensors are not those of the layout.
@@ -135,33 +158,54 @@ class CandidateFinder:
         """
         check_count(tensors, self._count, self._task)
         source = self._source
-        # All of them before any: a tensor of another model is refused on an empty picture, too.
-        views = [[view(tensors) for view in part] for part in self._views]
-        anchors, numbers, class_ids, boxes, extra = [], [], [], [], []
-        for part, (classes, *others), limit, first in zip(source.parts, views, self._limits,
-                                                          source.firsts):
-            cells = classes.above(limit)
-            if len(cells) == 0:
-                continue
-            rows, ids, values = self._choose(part.classes.real(classes.take(cells)))
-            if rows is not None:
-                cells = cells[rows]
-            boxes.append(part.boxes.real(others[0].take(cells)))
-            if extras and part.extra is not None:
-                extra.append(part.extra.real(others[1].take(cells)))
-            anchors.append(cells + first)
-            numbers.append(values)
-            class_ids.append(ids)
-        if not anchors:
-            channels = source.parts[0].extra
-            return no_candidates(channels.channels if channels else 0)
-        anchor = np.concatenate(anchors)
-        found = Candidates(anchor, source.scores(np.concatenate(numbers)),
-                           np.concatenate(class_ids),
-                           source.boxes(np.concatenate(boxes), anchor),
-                           np.concatenate(extra) if extra
-                           else np.empty((len(anchor), 0), np.float32))
+        anchors, values, class_ids, places = self._search(tensors)
+        # Before anything is returned: another model's tensor is refused on an empty picture, too.
+        boxes = [channels.cells(tensors) for channels in self._boxes]
+        extra = [channels.cells(tensors) for channels in self._extra]
+        if len(anchors) == 0:
+            return no_candidates(self._extra[0].channels if extra else 0)
+        found = Candidates(
+            anchors, source.scores(values), class_ids,
+            source.boxes(_read(self._boxes, boxes, places, len(anchors)), anchors,
+                         letterbox),
+            _read(self._extra, extra, places, len(anchors)) if extras and extra
+            else np.empty((len(anchors), 0), np.float32))
         return self._limited(found.finite())
+
+    def _search_one_class(self, tensors: Sequence[np.ndarray]) -> _Hits:
+        """Look at all parts at once: the only class's numbers are few, in whichever layout."""
+        numbers = np.concatenate([part.classes.values(tensors) for part in self._source.parts],
+                                 axis=None)
+        anchors = (numbers > self._limits[0]).nonzero()[0]
+        ends = anchors.searchsorted(self._later_firsts).tolist()
+        # An anchor's cell in its own part.
+        cells = self._cells.take(anchors)
+        places, start = [], 0
+        for end in (*ends, len(anchors)):
+            places.append(cells[start:end])
+            start = end
+        return anchors, numbers.take(anchors), np.zeros(len(anchors), np.int32), places
+
+    def _search_classes(self, tensors: Sequence[np.ndarray]) -> _Hits:
+        """Look at the parts one by one."""
+        anchors, numbers, class_ids, places = [], [], [], []
+        source = self._source
+        # All of them before any, as in `find`.
+        views = [part.classes.cells(tensors) for part in source.parts]
+        for part, view, limit, first in zip(source.parts, views, self._limits, source.firsts):
+            cells = cells_above(view, limit)
+            if len(cells):
+                rows, ids, values = self._choose(part.classes.real(view.take(cells, 0)))
+                if rows is not None:
+                    cells = cells[rows]
+                anchors.append(cells + first)
+                numbers.append(values)
+                class_ids.append(ids)
+            places.append(cells)
+        if not anchors:
+            return np.zeros(0, np.intp), np.zeros(0, np.float32), np.zeros(0, np.int32), places
+        return (np.concatenate(anchors), np.concatenate(numbers), np.concatenate(class_ids),
+                places)
 
     def _choose(self, values: np.ndarray,
                 ) -> tuple[Optional[np.ndarray], np.ndarray, np.ndarray]:
@@ -194,6 +238,19 @@ class CandidateFinder:
         """Return the candidates that suppression looks at."""
         found = found.of_classes(self._classes)
         return found.best(MAX_CANDIDATES) if len(found) > MAX_CANDIDATES else found
+
+
+def _read(channels: Sequence[Channels], views: Sequence[Cells], places: Sequence[np.ndarray],
+          count: int) -> np.ndarray:
+    """Return the real values of the cells at `places` of each part, float32 (count, channels)."""
+    values = np.empty((count, channels[0].channels), np.float32)
+    start = 0
+    for part, view, cells in zip(channels, views, places):
+        if len(cells):
+            end = start + len(cells)
+            part.read(view, cells, values[start:end])
+            start = end
+    return values
 
 
 def no_candidates(extra_channels: int) -> Candidates:

@@ -14,27 +14,30 @@ from rdk_yolo_ros.tensors import TensorInfo, dequantize, stored_threshold
 Limit = Union[float, np.ndarray]
 
 
-class Cells:
-    """The channels of N cells in one frame's tensor."""
+class ScatteredCells:
+    """
+    The channels of N cells that do not lie close together in one frame's tensor.
+
+    Those that do are a plain C-contiguous array (N, channels): see `Cells`.
+    """
 
     __slots__ = ('_rows',)
 
     def __init__(self, rows: np.ndarray) -> None:
-        """Take a view (N, channels)."""
+        """Take a view (N, channels) of any strides."""
         self._rows = rows
 
     def above(self, limit: Limit) -> np.ndarray:
         """Return the ascending indices of the cells with a number above the limit, intp (n,)."""
-        return _places_above(self._rows, limit)
+        return np.flatnonzero((self._rows > limit).any(axis=1))
 
-    def take(self, cells: np.ndarray) -> np.ndarray:
-        """Return the stored numbers of the cells, (n, channels), a copy."""
-        rows = self._rows
-        # numpy's take is the faster one, but copies the whole of what does not lie close together.
-        return rows.take(cells, axis=0) if rows.flags.c_contiguous else rows[cells]
+    def take(self, cells: np.ndarray, axis: int) -> np.ndarray:
+        """Return the stored numbers of the cells, (n, channels), a copy; `axis` is 0."""
+        # numpy's take would copy the whole of them first.
+        return self._rows[cells]
 
 
-class PaddedCells(Cells):
+class PaddedCells(ScatteredCells):
     """
     The cells of a picture whose rows are padded, where they are.
 
@@ -55,9 +58,21 @@ class PaddedCells(Cells):
         row, column = np.divmod(super().above(limit), self._pitch)
         return (row * self._width + column)[column < self._width]
 
-    def take(self, cells: np.ndarray) -> np.ndarray:
-        """Return the stored numbers of the cells, (n, channels), a copy."""
-        return super().take(cells // self._width * self._pitch + cells % self._width)
+    def take(self, cells: np.ndarray, axis: int) -> np.ndarray:
+        """Return the stored numbers of the cells, (n, channels), a copy; `axis` is 0."""
+        return super().take(cells // self._width * self._pitch + cells % self._width, axis)
+
+
+Cells = Union[np.ndarray, ScatteredCells]
+"""One frame's numbers of N cells: `take(cells, 0)`, and `cells_above`.
+
+An array where they lie close together, which is nearly always: numpy's own methods cost least.
+"""
+
+
+def cells_above(cells: Cells, limit: Limit) -> np.ndarray:
+    """Return the ascending indices of the cells with a number above the limit, intp (n,)."""
+    return _places_above(cells, limit) if isinstance(cells, np.ndarray) else cells.above(limit)
 
 
 class HeadChannels:
@@ -72,9 +87,12 @@ class HeadChannels:
 
     def __init__(self, head: Head) -> None:
         """Take a head of the layout."""
-        self._head = head
         self.info = head.info
         self.channels = head.channels
+        self._index = head.index
+        self._shape, self._dtype = head.info.shape, head.info.dtype
+        self._is_real = head.info.scale is None and head.info.dtype == np.float32
+        self._last = head.channels_last
         self._flat = (-1, head.channels) if head.channels_last else (head.channels, -1)
 
     def cells(self, tensors: Sequence[np.ndarray]) -> Cells:
@@ -85,16 +103,38 @@ class HeadChannels:
             ModelError: the tensor is not the one that the layout describes.
 
         """
-        values = _valid(self.info, tensors[self._head.index])
-        last = self._head.channels_last
+        values = tensors[self._index]
+        if values.shape != self._shape or values.dtype != self._dtype:
+            values = _valid(self.info, values)
         if values.flags.c_contiguous:
             rows = values.reshape(self._flat)
-            return Cells(rows if last else rows.T)
-        return _padded_cells(values[0] if last else values[0].transpose(1, 2, 0))
+            return rows if self._last else ScatteredCells(rows.T)
+        return _padded_cells(values[0] if self._last else values[0].transpose(1, 2, 0))
+
+    def values(self, tensors: Sequence[np.ndarray]) -> np.ndarray:
+        """
+        Return the head's stored numbers in its own layout, a view.
+
+        Raises:
+            ModelError: the tensor is not the one that the layout describes.
+
+        """
+        values = tensors[self._index]
+        if values.shape == self._shape and values.dtype == self._dtype:
+            return values
+        return _valid(self.info, values)
 
     def real(self, stored: np.ndarray) -> np.ndarray:
         """Return the real values of stored numbers, float32."""
-        return dequantize(stored, self.info)
+        return stored if self._is_real else dequantize(stored, self.info)
+
+    def read(self, view: Cells, cells: np.ndarray, out: np.ndarray) -> None:
+        """Write the real values of cells into `out`, float32 (n, channels)."""
+        if self._is_real and isinstance(view, np.ndarray):
+            # The mode spares numpy a copy of `out`; every cell is one of the view's.
+            view.take(cells, 0, out, 'clip')
+        else:
+            out[:] = dequantize(view.take(cells, 0), self.info)
 
 
 class TableColumns:
@@ -131,12 +171,25 @@ class TableColumns:
             ModelError: the tensor is not the one that the layout describes.
 
         """
-        values = table_values(self._table, tensors)
-        return Cells(values[:, self._columns])
+        return ScatteredCells(self.values(tensors))
+
+    def values(self, tensors: Sequence[np.ndarray]) -> np.ndarray:
+        """
+        Return the columns' stored numbers, (rows, columns), a view.
+
+        Raises:
+            ModelError: the tensor is not the one that the layout describes.
+
+        """
+        return table_values(self._table, tensors)[:, self._columns]
 
     def real(self, stored: np.ndarray) -> np.ndarray:
         """Return the real values of stored numbers, float32."""
         return dequantize(stored, self.info)
+
+    def read(self, view: Cells, cells: np.ndarray, out: np.ndarray) -> None:
+        """Write the real values of cells into `out`, float32 (n, channels)."""
+        out[:] = dequantize(view.take(cells, 0), self.info)
 
     def _of_columns(self, values: Optional[np.ndarray]) -> Optional[np.ndarray]:
         if values is None or len(values) == 1:
@@ -203,21 +256,19 @@ def _padded_cells(values: np.ndarray) -> Cells:
     height, width, channels = values.shape
     down, across, deep = values.strides
     if height == 1 or width == 1:
-        return Cells(values.reshape(-1, channels))
+        return ScatteredCells(values.reshape(-1, channels))
     if across <= 0 or down % across or down < width * across:
-        return Cells(values.reshape(-1, channels))  # no padding known to anybody: a copy
+        return values.reshape(-1, channels)  # no padding known to anybody: a copy
     pitch = down // across
     # Every address lies between those of the first and the last cell.
     rows = np.lib.stride_tricks.as_strided(
         values, ((height - 1) * pitch + width, channels), (across, deep), writeable=False)
-    return Cells(rows) if pitch == width else PaddedCells(rows, width, pitch)
+    return ScatteredCells(rows) if pitch == width else PaddedCells(rows, width, pitch)
 
 
 def _places_above(stored: np.ndarray, limit: Limit) -> np.ndarray:
-    """Return the ascending indices of the rows with an element above the limit."""
+    """Return the ascending indices of the rows of a C-contiguous array with one above."""
     above = stored > limit
-    if not above.flags.c_contiguous:  # NCHW: reduce along the memory's own order
-        return np.flatnonzero(above.any(axis=1))
     # Few elements pass: finding them all at once beats reducing row by row, and eight flags are
     # looked at like one.
     channels = stored.shape[1]

@@ -159,7 +159,7 @@ class PrototypeMasks:
         best = int(np.iinfo(dtype).max)
         for i, where, inside in self._regions(range(len(self)), height, width):
             part = ranks[where]
-            cv2.max(part, inside.view(np.uint8) * dtype(best - i), dst=part)
+            cv2.max(part, inside.view(np.uint8) * dtype(best - i), part)
         # The complement of rank `best - i` is i + 1, that of no rank 0.
         return np.negative(ranks, out=ranks)
 
@@ -181,6 +181,11 @@ class PrototypeMasks:
         down, across = self._axes(height, width)
         factor_y, factor_x = down.whole_factor(), across.whole_factor()
         whole = factor_y and factor_x and (height, width) == (source_h, source_w)
+        if whole:
+            shift_y, shift_x = round(down.offset), round(across.offset)
+            # One piece of memory for all: a new one each time would be cold.
+            largest = max((self._logits[i].size for i in instances), default=0)
+            memory = np.empty(largest * factor_y * factor_x, np.float32)
         for i in instances:
             left, top, right, bottom = corners[i]
             if right <= left or bottom <= top:
@@ -189,17 +194,17 @@ class PrototypeMasks:
             logits = self._logits[i]
             if whole:
                 # Every common camera: OpenCV's resize does exactly this, vectorised.
-                enlarged = cv2.resize(
-                    logits, (logits.shape[1] * factor_x, logits.shape[0] * factor_y),
-                    interpolation=cv2.INTER_LINEAR)
-                skip_y = top - (row - round(down.offset)) * factor_y
-                skip_x = left - (column - round(across.offset)) * factor_x
-                values = enlarged[skip_y:skip_y + bottom - top, skip_x:skip_x + right - left]
+                rows, columns = logits.shape[0] * factor_y, logits.shape[1] * factor_x
+                enlarged = memory[:rows * columns].reshape(rows, columns)
+                cv2.resize(logits, (columns, rows), enlarged, 0, 0, cv2.INTER_LINEAR)
+                top_cell, left_cell = (row - shift_y) * factor_y, (column - shift_x) * factor_x
+                values = enlarged[top - top_cell:bottom - top_cell,
+                                  left - left_cell:right - left_cell]
             else:
                 above, below, weight_y = down.neighbours(top, bottom, row, logits.shape[0])
                 before, after, weight_x = across.neighbours(left, right, column, logits.shape[1])
-                rows = _blend(logits[above], logits[below], weight_y[:, None])
-                values = _blend(rows[:, before], rows[:, after], weight_x)
+                rows_between = _blend(logits[above], logits[below], weight_y[:, None])
+                values = _blend(rows_between[:, before], rows_between[:, after], weight_x)
             yield i, (slice(top, bottom), slice(left, right)), values > 0
 
     def _axes(self, height: int, width: int) -> tuple[_Axis, _Axis]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import math
-from typing import Any
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
@@ -20,37 +20,32 @@ class PoseDecoder(Decoder):
     """Boxes, classes and key points; a key point without visibility has the confidence 1."""
 
     def __init__(self, layout: HeadLayout, options: DecodeOptions) -> None:
-        """Work out what each anchor point makes of its key points' numbers."""
+        """Work out where key points lie in the model's input."""
         super().__init__(layout, options)
         if layout.table is not None:
             return
-        # One factor and one shift an anchor point. Ultralytics' v8 rule puts a point at
-        # (2 k + column) * stride, the column at its integer; YOLO26's at (k + column) * stride,
-        # the column at its cell's centre. The third number, the visibility, keeps its value here.
+        # Ultralytics' v8 rule puts a point at (2 k + column) * stride, the column at its integer;
+        # YOLO26's at (k + column) * stride, the column at its cell's centre.
         points = AnchorPoints(layout)
-        strides = points.strides[:, None]
+        strides = points.strides[:, None].astype(np.float64)
         if layout.rules == 'yolo26':
-            factors, shifts = strides, points.centres * strides
+            self._factors, self._shifts = strides, points.centres * strides
         else:
-            factors, shifts = 2 * strides, (points.centres - np.float32(0.5)) * strides
-        ones = np.ones_like(strides)
-        dims = layout.keypoint_dims
-        # A row for all key points of an anchor: numpy is slow on rows of three numbers.
-        self._factors = np.tile(np.concatenate([factors, factors, ones], 1)[:, :dims],
-                                layout.num_keypoints)
-        self._shifts = np.tile(np.concatenate([shifts, 0 * ones], 1)[:, :dims],
-                               layout.num_keypoints)
+            self._factors, self._shifts = 2 * strides, (points.centres - 0.5) * strides
+        self._mapping: Optional[_Mapping] = None
 
     def _extras(self, tensors: Sequence[np.ndarray], letterbox: Letterbox,
                 kept: Candidates) -> dict[str, Any]:
         layout = self.layout
         dims = layout.keypoint_dims
-        points = kept.extra
         if layout.table is None:
-            points = points * self._factors.take(kept.anchors, axis=0)
-            points += self._shifts.take(kept.anchors, axis=0)
-        points = points.reshape(len(kept), layout.num_keypoints, dims)
-        points = letterbox.points_to_source(points)
+            mapping = self._mapping_for(letterbox)
+            points = kept.extra * mapping.factors.take(kept.anchors, 0)
+            points += mapping.shifts.take(kept.anchors, 0)
+            points = points.reshape(len(kept), layout.num_keypoints, dims)
+        else:
+            points = letterbox.points_to_source(
+                kept.extra.reshape(len(kept), layout.num_keypoints, dims))
         if dims == 2:
             points = np.concatenate([points, np.ones_like(points[..., :1])], axis=2)
         elif layout.table is None:
@@ -62,3 +57,36 @@ class PoseDecoder(Decoder):
         if not math.isfinite(numbers.dot(numbers)):
             points[~np.isfinite(points).all(axis=2)] = 0
         return {'keypoints': points}
+
+    def _mapping_for(self, letterbox: Letterbox) -> _Mapping:
+        mapping = self._mapping  # another thread may replace it meanwhile
+        if mapping is None or mapping.letterbox is not letterbox:
+            mapping = self._mapping = self._make_mapping(letterbox)
+        return mapping
+
+    def _make_mapping(self, letterbox: Letterbox) -> _Mapping:
+        scales = np.array([letterbox.scale_x, letterbox.scale_y])
+        places = self._shifts - np.array([letterbox.left, letterbox.top])
+        ones = np.ones_like(self._factors)
+        dims, count = self.layout.keypoint_dims, self.layout.num_keypoints
+        return _Mapping(letterbox, *(
+            np.tile(np.concatenate([pair / scales, third], 1)[:, :dims].astype(np.float32), count)
+            for pair, third in ((self._factors, ones), (places, 0 * ones))))
+
+
+class _Mapping(NamedTuple):
+    """
+    What each anchor point makes of its key points' numbers for one size of image.
+
+    A factor and a shift for each number of all key points, as numpy is slow on rows of three: x
+    and y become source-image pixels, the third number, the visibility, keeps its value.
+
+    Attributes:
+        letterbox: the geometry.
+        factors, shifts: float32 (anchors, key points * dims).
+
+    """
+
+    letterbox: Letterbox
+    factors: np.ndarray
+    shifts: np.ndarray

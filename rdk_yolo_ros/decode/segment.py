@@ -19,6 +19,8 @@ from rdk_yolo_ros.letterbox import Letterbox
 class SegmentDecoder(Decoder):
     """Boxes, classes and masks."""
 
+    _in_model_pixels = True
+
     def _extras(self, tensors: Sequence[np.ndarray], letterbox: Letterbox,
                 kept: Candidates) -> dict[str, Any]:
         head = self.layout.prototypes

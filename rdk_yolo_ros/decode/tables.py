@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Optional
 
 import numpy as np
 
@@ -14,9 +15,10 @@ from rdk_yolo_ros.decode.candidates import (
     no_candidates,
     output_count,
 )
-from rdk_yolo_ros.decode.cells import TableColumns, stored_limit
+from rdk_yolo_ros.decode.cells import TableColumns, cells_above, stored_limit
 from rdk_yolo_ros.decode.options import DecodeOptions
 from rdk_yolo_ros.head_layout import HeadLayout
+from rdk_yolo_ros.letterbox import Letterbox
 
 
 class DenseSource:
@@ -30,12 +32,11 @@ class DenseSource:
 
     """
 
-    firsts = (0,)
-
     def __init__(self, layout: HeadLayout) -> None:
         """Find the columns."""
         table = layout.table
         assert table is not None  # a layout without levels has one
+        self.firsts = (0, table.rows)
         first_extra = 4 + layout.class_num
         extra = TableColumns(table, first_extra, table.columns)
         self.parts = [Part(TableColumns(table, 4, first_extra), TableColumns(table, 0, 4),
@@ -49,9 +50,11 @@ class DenseSource:
         """Return probabilities; a quantized one may lie a step past 1."""
         return values.clip(0, 1)
 
-    def boxes(self, values: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+    def boxes(self, values: np.ndarray, anchors: np.ndarray,
+              letterbox: Optional[Letterbox]) -> np.ndarray:
         """Return float32 (n, 4), x1 y1 x2 y2."""
-        return boxes_about_centres(values)
+        boxes = boxes_about_centres(values)
+        return boxes if letterbox is None else letterbox.map_boxes(boxes)
 
 
 class EndToEndFinder:
@@ -80,13 +83,15 @@ class EndToEndFinder:
             for class_id, threshold in thresholds.items():
                 self._thresholds[class_id] = threshold
 
-    def find(self, tensors: Sequence[np.ndarray], extras: bool) -> Candidates:
+    def find(self, tensors: Sequence[np.ndarray], extras: bool,
+             letterbox: Optional[Letterbox] = None) -> Candidates:
         """
         Return the instances of one frame, best first, limited as the options say.
 
         Args:
             tensors: the model's outputs, stored numbers.
             extras: whether the values of the task's own columns are wanted, too.
+            letterbox: boxes come in its source image's pixels; None: in the model input's.
 
         Raises:
             ModelError: the tensors are not those of the layout.
@@ -95,21 +100,23 @@ class EndToEndFinder:
         layout, options = self._layout, self._options
         check_count(tensors, output_count(layout), layout.task)
         scores = self._scores.cells(tensors)
-        rows = scores.above(self._limit)
+        rows = cells_above(scores, self._limit)
         if len(rows) == 0:
             return no_candidates(self._extra.channels)
 
         def real(columns: TableColumns) -> np.ndarray:
-            return columns.real(columns.cells(tensors).take(rows))
+            return columns.real(columns.cells(tensors).take(rows, 0))
 
         boxes = real(self._boxes)
         if layout.task == 'obb':
             boxes = boxes_about_centres(boxes)
+        if letterbox is not None:
+            boxes = letterbox.map_boxes(boxes)
         # What is no class of this model (rows of padding, a broken model) is no instance.
         numbers = real(self._class_ids)[:, 0]
         known = (numbers > -0.5) & (numbers < layout.class_num - 0.5)
         found = Candidates(
-            rows, self._scores.real(scores.take(rows))[:, 0].clip(0, 1),
+            rows, self._scores.real(scores.take(rows, 0))[:, 0].clip(0, 1),
             np.rint(np.where(known, numbers, 0)).astype(np.int32), boxes,
             real(self._extra) if extras else np.empty((len(rows), 0), np.float32))
         found = found.take(known)
