@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Union
+from typing import NamedTuple, Union
 
 import cv2
 import numpy as np
 
 from rdk_yolo_ros.letterbox import Letterbox
 from rdk_yolo_ros.tensors import TensorInfo
+
+_NOTHING = np.empty((0, 0), np.float32)
 
 
 @dataclass(frozen=True)
@@ -101,25 +103,28 @@ class PrototypeMasks:
         if info.scale is not None:
             coefficients = coefficients * info.scale
         height, width = prototypes.shape[:2]
-        cells_a_pixel, finer, first, last, edges = _image_cells(letterbox, height, width)
-        # The cells whose centres surround every pixel of the box; rounding the box up to whole
-        # source pixels may look up to one source pixel past it, and enlarging a cell further.
-        reach = np.maximum([letterbox.scale_x, letterbox.scale_y], 1)
-        margin = int(finer > 1)
-        low = np.floor((boxes[:, :2] - reach) * cells_a_pixel - 0.5) - margin
-        high = np.ceil((boxes[:, 2:] + reach) * cells_a_pixel - 0.5) + 1 + margin
-        low = np.minimum(np.maximum(low, first), last - 1).astype(np.intp)
-        high = np.maximum(np.minimum(high, last).astype(np.intp), low + 1)
-        logits = []
-        for (x0, y0), (x1, y1), weights in zip(low.tolist(), high.tolist(), coefficients):
-            cells = prototypes[y0:y1, x0:x1]
-            if info.zero_point is not None:
-                cells = cells.astype(np.int64) - info.zero_point
-            logits.append(cells.astype(np.float32, copy=False) @ weights)
-        if finer > 1:
-            logits, low = _refined(logits, low, finer, edges)
-        return cls(logits, [(y, x) for x, y in low.tolist()], letterbox.boxes_to_source(boxes),
-                   (height * finer, width * finer), letterbox)
+        grid = _grid(letterbox, height, width)
+        # All four sides at once; the right and lower ones are negative, so that floor is ceil.
+        sides = np.floor(boxes * grid.factors + grid.shifts)
+        np.minimum(np.maximum(sides, grid.least, out=sides), grid.most, out=sides)
+        sides = np.abs(sides).astype(np.intp)
+        plain = prototypes.dtype == np.float32 and info.zero_point is None
+        corners = sides.tolist()
+        logits: list[np.ndarray] = [_NOTHING] * len(corners)
+        # From top to bottom, so that one finds in the processor's cache what the last one read.
+        for i in sides[:, 1].argsort().tolist():
+            left, top, right, bottom = corners[i]
+            cells = prototypes[top:max(bottom, top + 1), left:max(right, left + 1)]
+            if not plain:
+                if info.zero_point is not None:
+                    cells = cells.astype(np.int64) - info.zero_point
+                cells = cells.astype(np.float32, copy=False)
+            logits[i] = cells @ coefficients[i]
+        origins = [(top, left) for left, top, _, _ in corners]
+        if grid.finer > 1:
+            logits, origins = _refined(logits, origins, grid)
+        return cls(logits, origins, letterbox.boxes_to_source(boxes),
+                   (height * grid.finer, width * grid.finer), letterbox)
 
     def __len__(self) -> int:
         """Return the number of instances."""
@@ -136,8 +141,9 @@ class PrototypeMasks:
         """Return instance i's mask over the source image, bool (h, w)."""
         height, width = self._letterbox.source_hw
         mask = np.zeros((height, width), bool)
-        for _, where, inside in self._regions([range(len(self))[i]], height, width):
-            mask[where] = inside
+        only = range(len(self))[i]
+        for where, painted in self._painted([only], np.ones(len(self), np.uint8), height, width):
+            mask[where] = painted
         return mask
 
     def to_label_image(self, height: int, width: int) -> np.ndarray:
@@ -153,25 +159,30 @@ class PrototypeMasks:
 
         """
         dtype = np.uint8 if len(self) <= 255 else np.uint16
-        ranks = np.zeros((height, width), dtype)
+        picture = np.zeros((height, width), dtype)
         # Where masks overlap the better instance has the higher rank: a maximum draws them in any
-        # order, in two passes over whole rows where masked assignment looks at each pixel.
+        # order, in passes over whole rows where masked assignment looks at each pixel.
         best = int(np.iinfo(dtype).max)
-        for i, where, inside in self._regions(range(len(self)), height, width):
-            part = ranks[where]
-            cv2.max(part, inside.view(np.uint8) * dtype(best - i), part)
+        ranks = np.arange(best, best - len(self), -1).astype(dtype)
+        for where, painted in self._painted(range(len(self)), ranks, height, width):
+            part = picture[where]
+            cv2.max(part, painted, part)
         # The complement of rank `best - i` is i + 1, that of no rank 0.
-        return np.negative(ranks, out=ranks)
+        return np.negative(picture, out=picture)
 
-    def _regions(self, instances: Sequence[int], height: int, width: int,
-                 ) -> Iterator[tuple[int, tuple[slice, slice], np.ndarray]]:
+    def _painted(self, instances: Sequence[int], colours: np.ndarray, height: int, width: int,
+                 ) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
         """
-        Yield instances with their box in a (height, width) picture and the mask under it.
+        Yield, for instances with a pixel in a (height, width) picture, the picture in their box.
 
-        An instance without a pixel in the picture is left out.
+        Args:
+            instances: which.
+            colours: uint8 or uint16 (N,), what each instance is painted with.
+            height, width: the picture's size in pixels; the source image is scaled to it.
 
         Yields:
-            the instance, the rows and columns of its box, and bool (rows, columns).
+            the rows and columns of the box; (rows, columns) of the colours' type, the instance's
+            colour where its mask is and else 0, to be used before the next one.
 
         """
         source_h, source_w = self._letterbox.source_hw
@@ -185,7 +196,8 @@ class PrototypeMasks:
             shift_y, shift_x = round(down.offset), round(across.offset)
             # One piece of memory for all: a new one each time would be cold.
             largest = max((self._logits[i].size for i in instances), default=0)
-            memory = np.empty(largest * factor_y * factor_x, np.float32)
+            enlarged = np.empty(largest * factor_y * factor_x, np.float32)
+            above_zero = np.empty(len(enlarged), bool)
         for i in instances:
             left, top, right, bottom = corners[i]
             if right <= left or bottom <= top:
@@ -195,17 +207,20 @@ class PrototypeMasks:
             if whole:
                 # Every common camera: OpenCV's resize does exactly this, vectorised.
                 rows, columns = logits.shape[0] * factor_y, logits.shape[1] * factor_x
-                enlarged = memory[:rows * columns].reshape(rows, columns)
-                cv2.resize(logits, (columns, rows), enlarged, 0, 0, cv2.INTER_LINEAR)
-                top_cell, left_cell = (row - shift_y) * factor_y, (column - shift_x) * factor_x
-                values = enlarged[top - top_cell:bottom - top_cell,
-                                  left - left_cell:right - left_cell]
+                values = enlarged[:rows * columns]
+                cv2.resize(logits, (columns, rows), values.reshape(rows, columns), 0, 0,
+                           cv2.INTER_LINEAR)
+                # What lies around the box as well: short rows take longer than a few more pixels.
+                painted = _paint(values, above_zero[:rows * columns], colours[i])
+                y, x = top - (row - shift_y) * factor_y, left - (column - shift_x) * factor_x
+                painted = painted.reshape(rows, columns)[y:y + bottom - top, x:x + right - left]
             else:
                 above, below, weight_y = down.neighbours(top, bottom, row, logits.shape[0])
                 before, after, weight_x = across.neighbours(left, right, column, logits.shape[1])
-                rows_between = _blend(logits[above], logits[below], weight_y[:, None])
-                values = _blend(rows_between[:, before], rows_between[:, after], weight_x)
-            yield i, (slice(top, bottom), slice(left, right)), values > 0
+                between = _blend(logits[above], logits[below], weight_y[:, None])
+                values = _blend(between[:, before], between[:, after], weight_x)
+                painted = _paint(values, np.empty(values.shape, bool), colours[i])
+            yield (slice(top, bottom), slice(left, right)), painted
 
     def _axes(self, height: int, width: int) -> tuple[_Axis, _Axis]:
         """Return how the pixels of a (height, width) picture lie on the prototypes."""
@@ -216,54 +231,85 @@ class PrototypeMasks:
                 _Axis(box.scale_x * box.source_hw[1] / width * cells_x, box.left * cells_x))
 
 
-@lru_cache(maxsize=16)
-def _image_cells(letterbox: Letterbox, height: int, width: int,
-                 ) -> tuple[np.ndarray, int, np.ndarray, np.ndarray, np.ndarray]:
+class _Grid(NamedTuple):
     """
-    Return where the source image lies on a grid of prototypes.
+    Where the source image lies on a grid of prototypes, and the cells that a box needs.
+
+    Attributes:
+        factors, shifts, least, most: float64 (4,). floor(box * factors + shifts), not under
+            `least` nor over `most`, are the box's first cell, x and y, and the negative of the
+            one after its last.
+        finer: 1, 2 or 4: how many times finer the cells are made so that the image ends with one.
+        edges: float64 (2, 2), x and y of the image's first cell and of the one after its last, in
+            these finer cells.
+
+    """
+
+    factors: np.ndarray
+    shifts: np.ndarray
+    least: np.ndarray
+    most: np.ndarray
+    finer: int
+    edges: np.ndarray
+
+
+@lru_cache(maxsize=16)
+def _grid(letterbox: Letterbox, height: int, width: int) -> _Grid:
+    """
+    Return where the source image lies on (height, width) prototypes.
 
     Upstream cuts the padding off before it enlarges, so that the image's outermost cells hold on
     to its edge; where the padding ends inside a cell, it enlarges by 2 or 4 first.
-
-    Returns:
-        cells a pixel of the model's input, x and y; the factor 1, 2 or 4; the first cell that may
-        be looked at and the one after the last, x and y each; and the image's own, (2, 2), in
-        cells that many times finer.
-
     """
     cells_a_pixel = np.array([width, height], np.float64) / letterbox.model_hw[::-1]
     corner = np.array([letterbox.left, letterbox.top])
     ends = np.stack([corner, corner + letterbox.resized_hw[::-1]]) * cells_a_pixel
     finer = next((f for f in (1, 2) if not (ends * f % 1).any()), 4)
     edges = np.rint(ends * finer)
-    first, last = edges if finer == 1 else np.array([[0, 0], [width, height]])
-    return cells_a_pixel, finer, first, last, edges
+    first, last = edges if finer == 1 else np.array([[0., 0.], [width, height]])
+    # The cells whose centres surround every pixel of the box; rounding the box up to whole source
+    # pixels may look up to one source pixel past it, and enlarging a cell further.
+    margin = int(finer > 1)
+    reach = np.maximum([letterbox.scale_x, letterbox.scale_y], 1) * cells_a_pixel
+    return _Grid(np.concatenate([cells_a_pixel, -cells_a_pixel]),
+                 np.concatenate([-reach - 0.5 - margin, -reach - 0.5 - margin]),
+                 np.concatenate([first, -last]), np.concatenate([last - 1, -first]), finer, edges)
 
 
-def _refined(logits: Sequence[np.ndarray], origins: np.ndarray, factor: int, image: np.ndarray,
-             ) -> tuple[list[np.ndarray], np.ndarray]:
+def _refined(logits: Sequence[np.ndarray], origins: Sequence[tuple[int, int]], grid: _Grid,
+             ) -> tuple[list[np.ndarray], list[tuple[int, int]]]:
     """
     Return the logits enlarged bilinearly and without what lies outside the image.
 
     Args:
         logits: N of float32 (h_i, w_i).
-        origins: intp (N, 2), x and y of their first cells.
-        factor: how many new cells a cell makes on each axis.
-        image: (2, 2), x and y of the image's first new cell, and of the one after its last.
+        origins: N rows and columns of their first cells.
+        grid: the prototypes'.
 
     Returns:
-        N of float32, and intp (N, 2), in new cells.
+        N of float32, and N rows and columns, in the finer cells.
 
     """
     parts, places = [], []
-    for part, origin in zip(logits, origins * factor):
-        part = cv2.resize(part, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
-        size = np.array(part.shape[::-1])
-        low = (image[0] - origin).clip(0, size - 1).astype(np.intp)
-        high = np.maximum((image[1] - origin).clip(1, size).astype(np.intp), low + 1)
-        parts.append(np.ascontiguousarray(part[low[1]:high[1], low[0]:high[0]]))
-        places.append(origin + low)
-    return parts, np.array(places, np.intp).reshape(-1, 2)
+    (left, top), (right, bottom) = grid.edges.astype(int).tolist()
+    for part, (row, column) in zip(logits, origins):
+        row, column = row * grid.finer, column * grid.finer
+        part = cv2.resize(part, None, fx=grid.finer, fy=grid.finer,
+                          interpolation=cv2.INTER_LINEAR)
+        height, width = part.shape
+        y0, x0 = min(max(top - row, 0), height - 1), min(max(left - column, 0), width - 1)
+        y1, x1 = max(min(bottom - row, height), y0 + 1), max(min(right - column, width), x0 + 1)
+        parts.append(np.ascontiguousarray(part[y0:y1, x0:x1]))
+        places.append((row + y0, column + x0))
+    return parts, places
+
+
+def _paint(values: np.ndarray, memory: np.ndarray, colour: np.generic) -> np.ndarray:
+    """Return `colour` where values are above 0, else 0; in `memory`, a bool array, if it fits."""
+    above_zero = np.greater(values, 0, out=memory).view(np.uint8)
+    if colour.dtype == np.uint8:
+        return np.multiply(above_zero, colour, out=above_zero)
+    return above_zero * colour
 
 
 def _blend(lower: np.ndarray, upper: np.ndarray, weight: np.ndarray) -> np.ndarray:
