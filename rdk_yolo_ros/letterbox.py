@@ -112,25 +112,9 @@ class Letterbox:
 
         boxes: float32 (N, 4), x1 y1 x2 y2 in model pixels.
         """
-        return self.clip_boxes(self.map_boxes(boxes))
-
-    def map_boxes(self, boxes: np.ndarray) -> np.ndarray:
-        """
-        Return boxes in source pixels, not clipped, float32 (N, 4), a copy.
-
-        boxes: float32 (N, 4), x1 y1 x2 y2 in model pixels.
-        """
         mapped = np.asarray(boxes, np.float32) - self._box_offsets
         mapped /= self._box_scales
-        return mapped
-
-    def clip_boxes(self, boxes: np.ndarray) -> np.ndarray:
-        """
-        Return boxes clipped to the image, float32 (N, 4), in the memory of `boxes`.
-
-        boxes: float32 (N, 4), x1 y1 x2 y2 in source pixels.
-        """
-        return np.minimum(np.maximum(boxes, 0, out=boxes), self._corner, out=boxes)
+        return np.minimum(np.maximum(mapped, 0, out=mapped), self._corner, out=mapped)
 
     def rotated_boxes_to_source(self, boxes: np.ndarray,
                                 angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,8 +9,8 @@ from typing import Any, Optional
 
 from rdk_yolo_ros import coco
 from rdk_yolo_ros.config_text import shown
-from rdk_yolo_ros.errors import HeadError, ModelError, WorkConfigError
-from rdk_yolo_ros.heads import Head, HeadLayout, identify_heads
+from rdk_yolo_ros.errors import HeadError, WorkConfigError
+from rdk_yolo_ros.heads import HeadLayout, check_scales, identify_heads
 from rdk_yolo_ros.heads.tables import cells
 from rdk_yolo_ros.runtimes import Runtime
 from rdk_yolo_ros.work_config import WorkConfig
@@ -24,8 +24,8 @@ def match_model(config: WorkConfig, runtime: Runtime) -> HeadLayout:
 
     Raises:
         WorkConfigError: a figure in the configuration is not the model's; names both.
-        HeadError: the model's outputs are no YOLO heads, or can be read in several ways.
-        ModelError: a head holds integers and the model file says no scale for them.
+        HeadError: the model's outputs are no YOLO heads, or can be read in several ways, or hold
+            integers for which the model file says no scale.
 
     """
     if config.model_name is not None:
@@ -39,7 +39,7 @@ def match_model(config: WorkConfig, runtime: Runtime) -> HeadLayout:
     if class_num is None and config.class_names is not None:
         class_num = len(config.class_names)
     layout = _identify(config, runtime, class_num)
-    _check_scales(layout, runtime)
+    check_scales(layout, f'{runtime.path}: ')
     _check_strides(config, runtime, layout)
     _warn_of_assumed_classes(config, runtime, layout, class_num)
     if layout.prototypes is not None \
@@ -117,34 +117,6 @@ def _nms(config: WorkConfig, runtime: Runtime) -> Optional[bool]:
     if config.nms is not None or runtime.metadata.end_to_end is None:
         return config.nms
     return not runtime.metadata.end_to_end
-
-
-def _check_scales(layout: HeadLayout, runtime: Runtime) -> None:
-    """Raise ModelError where a head's integers cannot become real numbers."""
-    heads = [head for level in layout.levels
-             for head in (level.class_head, level.box_head, level.extra)]
-    for part in (*heads, layout.prototypes, layout.table):
-        if part is None:
-            continue
-        info = part.info
-        if info.dtype.kind in 'iu' and info.scale is None:
-            raise ModelError(
-                f'{runtime.path}: output {info.name!r} is {info.dtype} and has no '
-                'scale, without which it would decode to nonsense; give its scale in the ONNX '
-                'metadata `output_quantization`, or export it as float32')
-        axis = info.quantize_axis
-        if axis is None or all(v is None or len(v) == 1 for v in (info.scale, info.zero_point)):
-            continue
-        if isinstance(part, Head):
-            expected = 3 if part.channels_last else 1
-        elif part.form == 'classes':
-            expected = info.shape.index(part.columns)
-        else:
-            expected = 2 if part.rows_first else 1
-        if axis % len(info.shape) != expected:
-            raise ModelError(
-                f'{runtime.path}: the scales of output {info.name!r} run along axis {axis} of '
-                f'shape {info.shape}, expected its channels, axis {expected}; correct `axis`')
 
 
 def _check_strides(config: WorkConfig, runtime: Runtime, layout: HeadLayout) -> None:

@@ -100,7 +100,7 @@ class WorkConfig:
     score_thresholds: Optional[Mapping[str, float]] = None
     top_k: Optional[int] = None
     softmax: Optional[bool] = None
-    native_masks: bool = True
+    native_masks: bool = False
     rules: Optional[str] = None
     nms: Optional[bool] = None
     nv12_range: Optional[str] = None

@@ -9,6 +9,7 @@ from rdk_yolo_ros.decode.options import DecodeOptions
 from rdk_yolo_ros.decode.pose import PoseDecoder
 from rdk_yolo_ros.decode.segment import SegmentDecoder
 from rdk_yolo_ros.head_layout import HeadLayout
+from rdk_yolo_ros.heads import check_scales
 
 __all__ = ['ClassifyDecoder', 'DecodeOptions', 'Decoder', 'make_decoder']
 
@@ -23,8 +24,10 @@ def make_decoder(layout: HeadLayout, options: Optional[DecodeOptions] = None,
     Return the decoder of a layout's task.
 
     Raises:
-        HeadError: a table is quantized in a way that it cannot be read.
+        HeadError: an output holds integers without a scale, or with one along another axis than
+            the channels'.
         ValueError: an option does not go with the model.
 
     """
+    check_scales(layout)
     return _DECODERS[layout.task](layout, options or DecodeOptions())

@@ -13,10 +13,10 @@ from rdk_yolo_ros.decode.cells import Cells, Channels, Limit, cells_above, store
 from rdk_yolo_ros.decode.options import DecodeOptions
 from rdk_yolo_ros.errors import ModelError
 from rdk_yolo_ros.head_layout import HeadLayout
-from rdk_yolo_ros.letterbox import Letterbox
 
 # Upstream lets so many candidates into non-maximum suppression (Ultralytics' max_nms).
 MAX_CANDIDATES = 30000
+_FARTHEST = np.float32(1e18)
 _BOOL = np.dtype(bool)
 
 
@@ -29,7 +29,7 @@ class Candidates:
         anchors: intp (N,), index of the anchor point or of the table's row.
         scores: float32 (N,).
         class_ids: int32 (N,).
-        boxes: float32 (N, 4), x1 y1 x2 y2, in the model input's pixels or the source image's.
+        boxes: float32 (N, 4), x1 y1 x2 y2 in model-input pixels.
         extra: float32 (N, channels), the extra heads' real values; no channels where they are
             not wanted.
 
@@ -55,12 +55,17 @@ class Candidates:
                           self.extra.take(index, axis=0))
 
     def finite(self) -> Candidates:
-        """Return the candidates whose boxes and scores are numbers: a broken model's may not."""
-        # One number tells whether there is a NaN or an infinity anywhere.
+        """
+        Return the candidates whose boxes and scores are numbers: a broken model's may not be.
+
+        A box that is 10^18 pixels away is no box either, and would overflow further on.
+        """
+        # One number tells whether there is a NaN or an infinity anywhere, or nearly one.
         numbers = self.boxes.reshape(-1)
         if math.isfinite(numbers.dot(numbers) + self.scores.dot(self.scores)):
             return self
-        return self.take(np.isfinite(self.boxes).all(axis=1) & np.isfinite(self.scores))
+        # Written so that NaN fails, too.
+        return self.take((np.abs(self.boxes) < _FARTHEST).all(axis=1) & np.isfinite(self.scores))
 
     def of_classes(self, classes: Optional[Sequence[int]]) -> Candidates:
         """Return the candidates of these classes; None for all."""
@@ -96,13 +101,8 @@ class Source(Protocol):
     def scores(self, values: np.ndarray) -> np.ndarray:
         """Return the scores of the class channels' numbers, float32 (n,)."""
 
-    def boxes(self, values: np.ndarray, anchors: np.ndarray,
-              letterbox: Optional[Letterbox]) -> np.ndarray:
-        """
-        Return float32 (n, 4), x1 y1 x2 y2, of the box channels' numbers (n, channels).
-
-        letterbox: in its source image's pixels, not clipped; None: in the model input's.
-        """
+    def boxes(self, values: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+        """Return float32 (n, 4), x1 y1 x2 y2, of the box channels' numbers (n, channels)."""
 
 
 # Anchors, real numbers, class ids, and the cells of each part.
@@ -131,26 +131,22 @@ class CandidateFinder:
         self._count = output_count(layout)
         self._boxes = [part.boxes for part in source.parts]
         self._extra = [part.extra for part in source.parts if part.extra is not None]
-        self._search = self._search_classes
-        if layout.class_num == 1 and all(part.classes.info.dtype == np.float32
-                                         and part.classes.info.scale is None
-                                         for part in source.parts):
-            # The numbers mean the same in every part.
-            self._search = self._search_one_class
+        # Where the only class's numbers mean the same in every part they are searched together.
+        self._one_class = layout.class_num == 1 and all(
+            part.classes.info.dtype == np.float32 and part.classes.info.scale is None
+            for part in source.parts)
+        if self._one_class:
             self._cells = np.concatenate([
                 np.arange(end - first) for first, end in zip(source.firsts, source.firsts[1:])])
             self._later_firsts = np.array(source.firsts[1:-1], np.intp)
 
-    def find(self, tensors: Sequence[np.ndarray], extras: bool,
-             letterbox: Optional[Letterbox] = None) -> Candidates:
+    def find(self, tensors: Sequence[np.ndarray], extras: bool) -> Candidates:
         """
         Return the candidates of one frame.
 
         Args:
             tensors: the model's outputs, stored numbers.
             extras: whether the extra channels' values are wanted, too.
-            letterbox: boxes come in its source image's pixels, not clipped; None: in the model
-                input's.
 
         Raises:
             ModelError: the tensors are not those of the layout.
@@ -158,7 +154,8 @@ class CandidateFinder:
         """
         check_count(tensors, self._count, self._task)
         source = self._source
-        anchors, values, class_ids, places = self._search(tensors)
+        search = self._search_one_class if self._one_class else self._search_classes
+        anchors, values, class_ids, places = search(tensors)
         # Before anything is returned: another model's tensor is refused on an empty picture, too.
         boxes = [channels.cells(tensors) for channels in self._boxes]
         extra = [channels.cells(tensors) for channels in self._extra]
@@ -166,8 +163,7 @@ class CandidateFinder:
             return no_candidates(self._extra[0].channels if extra else 0)
         found = Candidates(
             anchors, source.scores(values), class_ids,
-            source.boxes(_read(self._boxes, boxes, places, len(anchors)), anchors,
-                         letterbox),
+            source.boxes(_read(self._boxes, boxes, places, len(anchors)), anchors),
             _read(self._extra, extra, places, len(anchors)) if extras and extra
             else np.empty((len(anchors), 0), np.float32))
         return self._limited(found.finite())

@@ -7,7 +7,7 @@ from typing import Optional, Union
 
 import numpy as np
 
-from rdk_yolo_ros.errors import HeadError, ModelError
+from rdk_yolo_ros.errors import ModelError
 from rdk_yolo_ros.head_layout import Head, Table
 from rdk_yolo_ros.tensors import TensorInfo, dequantize, stored_threshold
 
@@ -148,13 +148,7 @@ class TableColumns:
     """
 
     def __init__(self, table: Table, first: int, last: int) -> None:
-        """
-        Take the columns first .. last-1.
-
-        Raises:
-            HeadError: the table is quantized by row.
-
-        """
+        """Take the columns first .. last-1."""
         self._table = table
         self._columns = slice(first, last)
         self.channels = last - first
@@ -194,12 +188,6 @@ class TableColumns:
     def _of_columns(self, values: Optional[np.ndarray]) -> Optional[np.ndarray]:
         if values is None or len(values) == 1:
             return values
-        table = self._table
-        axis = table.info.quantize_axis or 0
-        if axis % len(table.info.shape) != (2 if table.rows_first else 1):
-            raise HeadError(f'output {table.info.name!r} with shape {table.info.shape} is '
-                            f'quantized along axis {axis}, which is not the one of its '
-                            f'{table.columns} columns: quantize it by tensor or by column')
         return values[self._columns]
 
 
@@ -258,7 +246,8 @@ def _padded_cells(values: np.ndarray) -> Cells:
     if height == 1 or width == 1:
         return ScatteredCells(values.reshape(-1, channels))
     if across <= 0 or down % across or down < width * across:
-        return values.reshape(-1, channels)  # no padding known to anybody: a copy
+        # No padding known to anybody; a copy, or a view of strides that nobody expects.
+        return ScatteredCells(values.reshape(-1, channels))
     pitch = down // across
     # Every address lies between those of the first and the last cell.
     rows = np.lib.stride_tricks.as_strided(

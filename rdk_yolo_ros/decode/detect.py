@@ -28,9 +28,6 @@ class Decoder:
 
     """
 
-    # Whether `_extras` looks at the boxes in the model input's pixels.
-    _in_model_pixels = False
-
     def __init__(self, layout: HeadLayout, options: DecodeOptions) -> None:
         """
         Take what was recognised and what to keep of it.
@@ -66,10 +63,7 @@ class Decoder:
             ModelError: the tensors are not those of the layout.
 
         """
-        # Overlaps are the same in both; where nothing else needs the model input's pixels, a step
-        # is saved.
-        found = self._finder.find(tensors, extras,
-                                  None if self._in_model_pixels else letterbox)
+        found = self._finder.find(tensors, extras)
         if len(found) == 0:
             return self._nothing(extras)
         # Who does not suppress has the best of them already, in their order.
@@ -77,9 +71,8 @@ class Decoder:
             found.boxes, found.scores, self._groups(found), self.options.nms_threshold,
             self._limit)) if self._suppresses else found
         more = self._extras(tensors, letterbox, kept) if extras else {}
-        boxes = letterbox.boxes_to_source(kept.boxes) if self._in_model_pixels \
-            else letterbox.clip_boxes(kept.boxes)
-        return Detections(boxes, kept.scores, kept.class_ids, **more)
+        return Detections(letterbox.boxes_to_source(kept.boxes), kept.scores, kept.class_ids,
+                          **more)
 
     def _nothing(self, extras: bool) -> Detections:
         task = self.layout.task if extras or self.layout.task == 'obb' else 'detect'

@@ -78,6 +78,9 @@ class InputMasks:
     def _stretched(self, picture: np.ndarray, height: int, width: int) -> np.ndarray:
         """Return the image's part of a picture of the model's input, (height, width)."""
         box = self._letterbox
+        if (height, width) == box.resized_hw:
+            return np.ascontiguousarray(
+                picture[box.top:box.top + height, box.left:box.left + width])
         rows = _nearest(height, box.resized_hw[0], box.top)
         columns = _nearest(width, box.resized_hw[1], box.left)
         # Whole rows first: taking columns of the rows that are wanted is what costs.

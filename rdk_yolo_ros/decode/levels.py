@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
-
 import numpy as np
 
 from rdk_yolo_ros.decode.boxes import distances
 from rdk_yolo_ros.decode.candidates import Part
 from rdk_yolo_ros.decode.cells import HeadChannels
 from rdk_yolo_ros.head_layout import HeadLayout
-from rdk_yolo_ros.letterbox import Letterbox
 
 _MOST_LOGIT, _ONE = np.float32(87), np.float32(1)
 
@@ -59,10 +56,8 @@ class LevelSource:
         self._reg_max = layout.reg_max
         strides = self.points.strides[:, None]
         # A box is its cell's centre twice, and its sides' distances in pixels from there.
-        self._model_pixels = _Boxes(
-            None, np.concatenate([-strides, -strides, strides, strides], axis=1),
-            np.tile(self.points.centres * strides, 2))
-        self._source_pixels = self._model_pixels
+        self._signs = np.concatenate([-strides, -strides, strides, strides], axis=1)
+        self._places = np.tile(self.points.centres * strides, 2)
 
     def threshold(self, score: float) -> float:
         """Return the logit whose sigmoid is `score`."""
@@ -76,41 +71,12 @@ class LevelSource:
         """Return the scores of logits."""
         return sigmoid(values)
 
-    def boxes(self, values: np.ndarray, anchors: np.ndarray,
-              letterbox: Optional[Letterbox]) -> np.ndarray:
+    def boxes(self, values: np.ndarray, anchors: np.ndarray) -> np.ndarray:
         """Return the boxes about anchor points, float32 (n, 4), x1 y1 x2 y2."""
-        places = self._model_pixels
-        if letterbox is not None:
-            places = self._source_pixels  # another thread may replace them meanwhile
-            if places.letterbox is not letterbox:
-                places = self._source_pixels = self._model_pixels.in_source(letterbox)
-        boxes = places.signs.take(anchors, 0)
+        boxes = self._signs.take(anchors, 0)
         boxes *= distances(values, self._reg_max)
-        boxes += places.centres.take(anchors, 0)
+        boxes += self._places.take(anchors, 0)
         return boxes
-
-
-class _Boxes(NamedTuple):
-    """
-    What each anchor point makes of its box's four distances.
-
-    Attributes:
-        letterbox: whose source image's pixels these are; None for the model input's.
-        signs: float32 (A, 4), pixels a cell, negative to the left and upwards.
-        centres: float32 (A, 4), x y x y.
-
-    """
-
-    letterbox: Optional[Letterbox]
-    signs: np.ndarray
-    centres: np.ndarray
-
-    def in_source(self, letterbox: Letterbox) -> _Boxes:
-        """Return these, of the model input, in a source image's pixels."""
-        scales = np.array([letterbox.scale_x, letterbox.scale_y] * 2)
-        corner = np.array([letterbox.left, letterbox.top] * 2)
-        return _Boxes(letterbox, (self.signs / scales).astype(np.float32),
-                      ((self.centres - corner) / scales).astype(np.float32))
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

@@ -13,6 +13,9 @@ from rdk_yolo_ros.letterbox import Letterbox
 from rdk_yolo_ros.tensors import TensorInfo
 
 _NOTHING = np.empty((0, 0), np.float32)
+# So many pixels are enlarged at a time: a large instance of a large picture takes no more memory
+# than a small one's, and stays in the processor's cache.
+_BAND_PIXELS = 1 << 18
 
 
 class PrototypeMasks:
@@ -21,8 +24,8 @@ class PrototypeMasks:
 
     A pixel belongs to an instance where the combination, interpolated bilinearly between the
     centres of the prototypes' cells, is above 0 (its sigmoid above 0.5), and the pixel's index
-    lies inside the box: Ultralytics' rule. Each instance keeps only the part of the combination
-    under its box.
+    lies inside the box: the rule of Ultralytics' process_mask_native. Each instance keeps only
+    the part of the combination under its box.
     """
 
     def __init__(self, logits: Sequence[np.ndarray], origins: Sequence[tuple[int, int]],
@@ -66,7 +69,11 @@ class PrototypeMasks:
         sides = np.floor(boxes * grid.factors + grid.shifts)
         np.minimum(np.maximum(sides, grid.least, out=sides), grid.most, out=sides)
         sides = np.abs(sides).astype(np.intp)
-        plain = prototypes.dtype == np.float32 and info.zero_point is None
+        # As in `dequantize`: without a scale a number is a real one already.
+        zero_point = info.zero_point if info.scale is not None else None
+        if zero_point is not None and not zero_point.any():
+            zero_point = None
+        plain = prototypes.dtype == np.float32 and zero_point is None
         corners = sides.tolist()
         logits: list[np.ndarray] = [_NOTHING] * len(corners)
         # From top to bottom, so that one finds in the processor's cache what the last one read.
@@ -74,8 +81,8 @@ class PrototypeMasks:
             left, top, right, bottom = corners[i]
             cells = prototypes[top:max(bottom, top + 1), left:max(right, left + 1)]
             if not plain:
-                if info.zero_point is not None:
-                    cells = cells.astype(np.int64) - info.zero_point
+                if zero_point is not None:
+                    cells = cells.astype(np.int64) - zero_point
                 cells = cells.astype(np.float32, copy=False)
             logits[i] = cells @ coefficients[i]
         origins = [(top, left) for left, top, _, _ in corners]
@@ -133,13 +140,15 @@ class PrototypeMasks:
         """
         Yield, for instances with a pixel in a (height, width) picture, the picture in their box.
 
+        A large instance comes in several bands.
+
         Args:
             instances: which.
             colours: uint8 or uint16 (N,), what each instance is painted with.
             height, width: the picture's size in pixels; the source image is scaled to it.
 
         Yields:
-            the rows and columns of the box; (rows, columns) of the colours' type, the instance's
+            rows and columns of the box; (rows, columns) of the colours' type, the instance's
             colour where its mask is and else 0, to be used before the next one.
 
         """
@@ -151,11 +160,10 @@ class PrototypeMasks:
         factor_y, factor_x = down.whole_factor(), across.whole_factor()
         whole = factor_y and factor_x and (height, width) == (source_h, source_w)
         if whole:
-            shift_y, shift_x = round(down.offset), round(across.offset)
+            largest = max((self._logits[i].shape[1] for i in instances), default=0) * factor_x
+            pixels = max(_BAND_PIXELS, 3 * factor_y * largest)
             # One piece of memory for all: a new one each time would be cold.
-            largest = max((self._logits[i].size for i in instances), default=0)
-            enlarged = np.empty(largest * factor_y * factor_x, np.float32)
-            above_zero = np.empty(len(enlarged), bool)
+            memory = np.empty(pixels, np.float32), np.empty(pixels, bool)
         for i in instances:
             left, top, right, bottom = corners[i]
             if right <= left or bottom <= top:
@@ -164,21 +172,20 @@ class PrototypeMasks:
             logits = self._logits[i]
             if whole:
                 # Every common camera: OpenCV's resize does exactly this, vectorised.
-                rows, columns = logits.shape[0] * factor_y, logits.shape[1] * factor_x
-                values = enlarged[:rows * columns]
-                cv2.resize(logits, (columns, rows), values.reshape(rows, columns), 0, 0,
-                           cv2.INTER_LINEAR)
-                # What lies around the box as well: short rows take longer than a few more pixels.
-                painted = _paint(values, above_zero[:rows * columns], colours[i])
-                y, x = top - (row - shift_y) * factor_y, left - (column - shift_x) * factor_x
-                painted = painted.reshape(rows, columns)[y:y + bottom - top, x:x + right - left]
-            else:
-                above, below, weight_y = down.neighbours(top, bottom, row, logits.shape[0])
+                yield from _enlarged(
+                    logits, (factor_y, factor_x), colours[i], memory, (top, left, bottom, right),
+                    ((row - round(down.offset)) * factor_y,
+                     (column - round(across.offset)) * factor_x))
+                continue
+            step = max(_BAND_PIXELS // (right - left), 1)
+            for first in range(top, bottom, step):
+                last = min(first + step, bottom)
+                above, below, weight_y = down.neighbours(first, last, row, logits.shape[0])
                 before, after, weight_x = across.neighbours(left, right, column, logits.shape[1])
-                between = _blend(logits[above], logits[below], weight_y[:, None])
-                values = _blend(between[:, before], between[:, after], weight_x)
-                painted = _paint(values, np.empty(values.shape, bool), colours[i])
-            yield (slice(top, bottom), slice(left, right)), painted
+                rows = _blend(logits[above], logits[below], weight_y[:, None])
+                values = _blend(rows[:, before], rows[:, after], weight_x)
+                yield ((slice(first, last), slice(left, right)),
+                       _paint(values, np.empty(values.shape, bool), colours[i]))
 
     def _axes(self, height: int, width: int) -> tuple[Axis, Axis]:
         """Return how the pixels of a (height, width) picture lie on the prototypes."""
@@ -215,6 +222,47 @@ def _refined(logits: Sequence[np.ndarray], origins: Sequence[tuple[int, int]], g
         parts.append(np.ascontiguousarray(part[y0:y1, x0:x1]))
         places.append((row + y0, column + x0))
     return parts, places
+
+
+def _enlarged(logits: np.ndarray, factors: tuple[int, int], colour: np.generic,
+              memory: tuple[np.ndarray, np.ndarray], box: tuple[int, int, int, int],
+              origin: tuple[int, int],
+              ) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
+    """
+    Yield an instance's mask, enlarged by whole factors, in bands from top to bottom.
+
+    Args:
+        logits: float32 (h, w), the instance's.
+        factors: pixels a cell, down and across.
+        colour: see `_painted`.
+        memory: float32 and bool (pixels,), enough for three rows of cells.
+        box: top, left, bottom and right of what is wanted, pixels of the picture.
+        origin: row and column of the first cell's first pixel.
+
+    Yields:
+        see `_painted`.
+
+    """
+    (down, across), (top, left, bottom, right), (y0, x0) = factors, box, origin
+    height, width = logits.shape
+    columns = width * across
+    # Cells of a band, besides one above and one below that their pixels look at.
+    cells = len(memory[0]) // (columns * down) - 2
+    if height <= cells + 2:
+        cells = height
+    for first in range(0, height, cells):
+        low, high = max(first - 1, 0), min(first + cells + 1, height)
+        rows = (high - low) * down
+        values = memory[0][:rows * columns]
+        cv2.resize(logits[low:high], (columns, rows), values.reshape(rows, columns), 0, 0,
+                   cv2.INTER_LINEAR)
+        # What lies around the box as well: short rows take longer than a few more pixels.
+        painted = _paint(values, memory[1][:rows * columns], colour).reshape(rows, columns)
+        begin = max(y0 + first * down, top)
+        end = min(y0 + min(first + cells, height) * down, bottom)
+        if end > begin:
+            yield ((slice(begin, end), slice(left, right)),
+                   painted[begin - y0 - low * down:end - y0 - low * down, left - x0:right - x0])
 
 
 def _paint(values: np.ndarray, memory: np.ndarray, colour: np.generic) -> np.ndarray:

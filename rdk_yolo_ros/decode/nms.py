@@ -54,7 +54,6 @@ def non_maximum_suppression(boxes: np.ndarray, scores: np.ndarray, groups: Optio
 
 def _suppress(boxes: np.ndarray, scores: np.ndarray, groups: Optional[np.ndarray],
               iou_threshold: float) -> np.ndarray:
-    # OpenCV's loop runs on doubles: shifting each group to a place of its own loses nothing.
     # All four columns at once: numpy is slow on rows of two numbers.
     rectangles = boxes.dot(_TO_RECTANGLES)
     # OpenCV takes rectangles without an area for one and the same, in whichever place.

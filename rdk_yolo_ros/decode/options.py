@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+import numbers
 from typing import Optional
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,8 @@ class DecodeOptions:
             has none. An instance's class is its best one, before any threshold.
         top_k: classify: at most so many classes, best first.
         softmax: classify: whether the numbers are logits; None looks at them.
-        native_masks: segment: True thresholds masks at the source image's resolution; False at
-            the model input's, as Ultralytics' predictions do, and takes the nearest pixels.
+        native_masks: segment: False thresholds masks at the model input's resolution, as
+            Ultralytics' predictions do, and takes the nearest pixels; True at the source image's.
 
     Raises:
         ValueError: a value is out of its range.
@@ -43,32 +46,36 @@ class DecodeOptions:
     score_thresholds: Optional[Mapping[int, float]] = None
     top_k: int = 5
     softmax: Optional[bool] = None
-    native_masks: bool = True
+    native_masks: bool = False
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         for key in ('score_threshold', 'nms_threshold'):
-            _check_fraction(key, getattr(self, key))
+            object.__setattr__(self, key, _fraction(key, getattr(self, key)))
         for key in ('nms_top_k', 'max_detections', 'top_k'):
             value = getattr(self, key)
-            if isinstance(value, bool) or int(value) != value or value < 1:
+            # Written so that NaN and infinity fail, too.
+            if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.number)) \
+                    or not 1 <= value < 2 ** 63 or int(value) != value:
                 raise ValueError(f'{key} is {value!r}, expected a whole number of 1 or more')
+            object.__setattr__(self, key, int(value))
         if self.classes is not None:
             classes = tuple(int(c) for c in self.classes)
             if any(c < 0 for c in classes):
                 raise ValueError(f'classes is {self.classes!r}, expected class ids of 0 or more')
             object.__setattr__(self, 'classes', classes)
         if self.score_thresholds is not None:
-            thresholds = {int(c): t for c, t in self.score_thresholds.items()}
-            for class_id, threshold in thresholds.items():
-                if class_id < 0:
-                    raise ValueError(f'score_thresholds has class {class_id}, expected class ids '
-                                     'of 0 or more')
-                _check_fraction(f'score_thresholds[{class_id}]', threshold)
+            thresholds = {int(c): _fraction(f'score_thresholds[{c}]', t)
+                          for c, t in self.score_thresholds.items()}
+            if thresholds and min(thresholds) < 0:
+                raise ValueError(f'score_thresholds has class {min(thresholds)}, expected class '
+                                 'ids of 0 or more')
             object.__setattr__(self, 'score_thresholds', thresholds)
 
 
-def _check_fraction(key: str, value: float) -> None:
+def _fraction(key: str, value: float) -> float:
     # Written so that NaN fails, too.
-    if isinstance(value, bool) or not 0.0 <= value <= 1.0:
+    if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.number)) \
+            or not 0.0 <= value <= 1.0:
         raise ValueError(f'{key} is {value!r}, expected a number from 0 to 1')
+    return float(value)

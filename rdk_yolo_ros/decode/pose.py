@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import math
-from typing import Any, NamedTuple, Optional
+from typing import Any, Optional
 
 import numpy as np
 
@@ -20,32 +20,51 @@ class PoseDecoder(Decoder):
     """Boxes, classes and key points; a key point without visibility has the confidence 1."""
 
     def __init__(self, layout: HeadLayout, options: DecodeOptions) -> None:
-        """Work out where key points lie in the model's input."""
+        """Work out what each anchor point makes of its key points' numbers."""
         super().__init__(layout, options)
+        self._row: Optional[tuple[Letterbox, np.ndarray, np.ndarray]] = None
         if layout.table is not None:
             return
-        # Ultralytics' v8 rule puts a point at (2 k + column) * stride, the column at its integer;
-        # YOLO26's at (k + column) * stride, the column at its cell's centre.
+        # One factor and one shift an anchor point. Ultralytics' v8 rule puts a point at
+        # (2 k + column) * stride, the column at its integer; YOLO26's at (k + column) * stride,
+        # the column at its cell's centre. The third number, the visibility, keeps its value here.
         points = AnchorPoints(layout)
-        strides = points.strides[:, None].astype(np.float64)
+        strides = points.strides[:, None]
         if layout.rules == 'yolo26':
-            self._factors, self._shifts = strides, points.centres * strides
+            factors, shifts = strides, points.centres * strides
         else:
-            self._factors, self._shifts = 2 * strides, (points.centres - 0.5) * strides
-        self._mapping: Optional[_Mapping] = None
+            factors, shifts = 2 * strides, (points.centres - np.float32(0.5)) * strides
+        ones = np.ones_like(strides)
+        # A row for all key points of an anchor: numpy is slow on rows of three numbers.
+        self._factors = self._for_all_points(np.concatenate([factors, factors, ones], 1))
+        self._shifts = self._for_all_points(np.concatenate([shifts, 0 * ones], 1))
+
+    def _for_all_points(self, numbers: np.ndarray) -> np.ndarray:
+        """Repeat float32 (n, 3), what goes for a point's three numbers, for an instance's."""
+        return np.tile(numbers[:, :self.layout.keypoint_dims], self.layout.num_keypoints)
+
+    def _row_for(self, letterbox: Letterbox) -> tuple[Letterbox, np.ndarray, np.ndarray]:
+        """Return the letterbox's offsets and scales for an instance's numbers."""
+        row = self._row  # replaced whole: another thread may do so meanwhile
+        if row is None or row[0] is not letterbox:
+            offsets, scales = self._for_all_points(np.array(
+                [[letterbox.left, letterbox.top, 0],
+                 [letterbox.scale_x, letterbox.scale_y, 1]], np.float32))
+            row = self._row = (letterbox, offsets, scales)
+        return row
 
     def _extras(self, tensors: Sequence[np.ndarray], letterbox: Letterbox,
                 kept: Candidates) -> dict[str, Any]:
         layout = self.layout
         dims = layout.keypoint_dims
+        points = kept.extra
         if layout.table is None:
-            mapping = self._mapping_for(letterbox)
-            points = kept.extra * mapping.factors.take(kept.anchors, 0)
-            points += mapping.shifts.take(kept.anchors, 0)
-            points = points.reshape(len(kept), layout.num_keypoints, dims)
-        else:
-            points = letterbox.points_to_source(
-                kept.extra.reshape(len(kept), layout.num_keypoints, dims))
+            points = points * self._factors.take(kept.anchors, 0)
+            points += self._shifts.take(kept.anchors, 0)
+        _, offsets, scales = self._row_for(letterbox)
+        points = points - offsets
+        points /= scales
+        points = points.reshape(len(kept), layout.num_keypoints, dims)
         if dims == 2:
             points = np.concatenate([points, np.ones_like(points[..., :1])], axis=2)
         elif layout.table is None:
@@ -57,36 +76,3 @@ class PoseDecoder(Decoder):
         if not math.isfinite(numbers.dot(numbers)):
             points[~np.isfinite(points).all(axis=2)] = 0
         return {'keypoints': points}
-
-    def _mapping_for(self, letterbox: Letterbox) -> _Mapping:
-        mapping = self._mapping  # another thread may replace it meanwhile
-        if mapping is None or mapping.letterbox is not letterbox:
-            mapping = self._mapping = self._make_mapping(letterbox)
-        return mapping
-
-    def _make_mapping(self, letterbox: Letterbox) -> _Mapping:
-        scales = np.array([letterbox.scale_x, letterbox.scale_y])
-        places = self._shifts - np.array([letterbox.left, letterbox.top])
-        ones = np.ones_like(self._factors)
-        dims, count = self.layout.keypoint_dims, self.layout.num_keypoints
-        return _Mapping(letterbox, *(
-            np.tile(np.concatenate([pair / scales, third], 1)[:, :dims].astype(np.float32), count)
-            for pair, third in ((self._factors, ones), (places, 0 * ones))))
-
-
-class _Mapping(NamedTuple):
-    """
-    What each anchor point makes of its key points' numbers for one size of image.
-
-    A factor and a shift for each number of all key points, as numpy is slow on rows of three: x
-    and y become source-image pixels, the third number, the visibility, keeps its value.
-
-    Attributes:
-        letterbox: the geometry.
-        factors, shifts: float32 (anchors, key points * dims).
-
-    """
-
-    letterbox: Letterbox
-    factors: np.ndarray
-    shifts: np.ndarray

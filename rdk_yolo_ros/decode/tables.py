@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Optional
 
 import numpy as np
 
@@ -18,7 +17,6 @@ from rdk_yolo_ros.decode.candidates import (
 from rdk_yolo_ros.decode.cells import TableColumns, cells_above, stored_limit
 from rdk_yolo_ros.decode.options import DecodeOptions
 from rdk_yolo_ros.head_layout import HeadLayout
-from rdk_yolo_ros.letterbox import Letterbox
 
 
 class DenseSource:
@@ -50,11 +48,9 @@ class DenseSource:
         """Return probabilities; a quantized one may lie a step past 1."""
         return values.clip(0, 1)
 
-    def boxes(self, values: np.ndarray, anchors: np.ndarray,
-              letterbox: Optional[Letterbox]) -> np.ndarray:
+    def boxes(self, values: np.ndarray, anchors: np.ndarray) -> np.ndarray:
         """Return float32 (n, 4), x1 y1 x2 y2."""
-        boxes = boxes_about_centres(values)
-        return boxes if letterbox is None else letterbox.map_boxes(boxes)
+        return boxes_about_centres(values)
 
 
 class EndToEndFinder:
@@ -75,7 +71,7 @@ class EndToEndFinder:
         self._class_ids = TableColumns(table, 5, 6)
         self._extra = TableColumns(table, 6, table.columns)
         thresholds = options.score_thresholds or {}
-        least = min([options.score_threshold, *thresholds.values()])
+        least = float(min([options.score_threshold, *thresholds.values()]))
         self._limit = stored_limit(self._scores, least)
         self._thresholds = None
         if thresholds:
@@ -83,15 +79,13 @@ class EndToEndFinder:
             for class_id, threshold in thresholds.items():
                 self._thresholds[class_id] = threshold
 
-    def find(self, tensors: Sequence[np.ndarray], extras: bool,
-             letterbox: Optional[Letterbox] = None) -> Candidates:
+    def find(self, tensors: Sequence[np.ndarray], extras: bool) -> Candidates:
         """
         Return the instances of one frame, best first, limited as the options say.
 
         Args:
             tensors: the model's outputs, stored numbers.
             extras: whether the values of the task's own columns are wanted, too.
-            letterbox: boxes come in its source image's pixels; None: in the model input's.
 
         Raises:
             ModelError: the tensors are not those of the layout.
@@ -110,8 +104,6 @@ class EndToEndFinder:
         boxes = real(self._boxes)
         if layout.task == 'obb':
             boxes = boxes_about_centres(boxes)
-        if letterbox is not None:
-            boxes = letterbox.map_boxes(boxes)
         # What is no class of this model (rows of padding, a broken model) is no instance.
         numbers = real(self._class_ids)[:, 0]
         known = (numbers > -0.5) & (numbers < layout.class_num - 0.5)

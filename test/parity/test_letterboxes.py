@@ -109,7 +109,7 @@ def test_odd_geometry_differs_by_the_rounding_to_even(name):
 @pytest.mark.parametrize('name', [name for name in NAMES if 'seg' in name])
 @pytest.mark.parametrize('source_hw', [(720, 1280), (480, 640), (640, 640), (400, 500)])
 def test_native_masks(name, source_hw):
-    model, ours, _ = decode(name, EVEN, source_hw, max_detections=MASKS)
+    model, ours, _ = decode(name, EVEN, source_hw, native_masks=True, max_detections=MASKS)
     rows = upstream_in_source(model, source_hw=source_hw, max_det=MASKS)
     partner = assert_same_instances(ours, rows, model.pair, source_hw)
     theirs = model.native_masks(model.rows(max_det=MASKS), source_hw)
@@ -118,7 +118,7 @@ def test_native_masks(name, source_hw):
 
 @pytest.mark.parametrize('name', [name for name in NAMES if 'seg' in name])
 def test_masks_at_the_input_s_resolution(name):
-    model, ours, box = decode(name, EVEN, native_masks=False, max_detections=MASKS)
+    model, ours, box = decode(name, EVEN, max_detections=MASKS)
     partner = assert_same_instances(ours, upstream_in_source(model, max_det=MASKS), model.pair,
                                     SOURCE)
     # Four source pixels a side of an input pixel: each of upstream's pixels is a square of ours.

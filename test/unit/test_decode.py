@@ -220,13 +220,13 @@ def test_options_out_of_range_are_refused_by_name(key, value):
         DecodeOptions(**{key: value})
 
 
-def test_masks_are_of_the_source_unless_the_input_is_asked_for():
+def test_masks_are_of_the_input_unless_the_source_is_asked_for():
     infos, arrays = as_outputs(planted_heads(np.random.default_rng(2), 'segment'),
                                SEED_ORDERS['yolov8-seg-cn'])
     layout = identify_heads(infos, (640, 640))
     letterbox = Letterbox.fit((1280, 1280), (640, 640))
-    coarse = make_decoder(layout, DecodeOptions(native_masks=False))(arrays, letterbox)
-    fine = make_decoder(layout)(arrays, letterbox)
+    coarse = make_decoder(layout)(arrays, letterbox)
+    fine = make_decoder(layout, DecodeOptions(native_masks=True))(arrays, letterbox)
     identity = make_decoder(layout)(arrays, IDENTITY)
     for i in range(len(identity)):
         doubled = np.kron(identity.masks.full(i), np.ones((2, 2), bool))

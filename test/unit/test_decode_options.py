@@ -15,19 +15,19 @@ GREY = np.full((64, 64, 3), 100, np.uint8)
 def test_the_work_configuration_sets_them(config):  # noqa: F811
     predictor = Predictor.from_config(config(
         class_names=NAMES, class_agnostic=True, score_thresholds={'green': 0.6, '2': 0.1},
-        top_k=3, softmax=False, native_masks=False), stand_in())
+        top_k=3, softmax=False, native_masks=True), stand_in())
     options = predictor.options
     assert options.score_thresholds == {1: 0.6, 2: 0.1}
     assert options.class_agnostic is True
     assert options.top_k == 3
     assert options.softmax is False
-    assert options.native_masks is False
+    assert options.native_masks is True
 
 
 def test_without_them_the_defaults_hold(config):  # noqa: F811
     options = Predictor.from_config(config(class_names=NAMES), stand_in()).options
     assert options.score_thresholds is None
-    assert (options.class_agnostic, options.softmax, options.native_masks) == (False, None, True)
+    assert (options.class_agnostic, options.softmax, options.native_masks) == (False, None, False)
     assert options.top_k == 5
 
 

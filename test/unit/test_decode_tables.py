@@ -174,7 +174,7 @@ def test_a_table_quantized_by_row_is_refused():
     rows = np.zeros((300, 6), np.float32)
     layout, _ = table_layout(rows, 'end_to_end', 'detect', stored=rows.astype(np.int8),
                              scale=np.ones(300), quantize_axis=2)
-    with pytest.raises(HeadError, match='quantized along axis 2.*by tensor or by column'):
+    with pytest.raises(HeadError, match='run along axis 2.*expected its channels, axis 1'):
         make_decoder(layout)
 
 

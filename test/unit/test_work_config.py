@@ -171,7 +171,7 @@ def test_yolov10_needs_no_nms_unless_the_file_asks(write):
 
 def test_how_outputs_are_read_and_decoded_may_be_said(write):
     keys = {'task': 'obb', 'reg_max': 1, 'keypoint_dims': 2, 'rules': 'yolo26', 'nms': False,
-            'top_k': 3, 'softmax': True, 'class_agnostic': True, 'native_masks': False,
+            'top_k': 3, 'softmax': True, 'class_agnostic': True, 'native_masks': True,
             'score_thresholds': {'person': 0.5, '7': 1}, 'outputs': ['box', 'class', 'angle']}
     config = WorkConfig.load(write(keys))
     for key, value in keys.items():
