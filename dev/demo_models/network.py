@@ -101,15 +101,16 @@ class DemoNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        w = (16, 24, 48, 80, 112)
-        n = (48, 64, 96)
-        # Depth is cheap where the image is small, and what frames a large person happens there.
+        w = (16, 24, 48, 80, 144)
+        n = (48, 64, 128)
+        # Width and depth are cheap where the image is small, and what frames a large person
+        # happens there.
         self.stem = Conv(3, w[0], 3, 2, cheap=True)
         self.p2 = nn.Sequential(Conv(w[0], w[1], 3, 2, cheap=True),
                                 PartialBlock(w[1], w[1], cheap=True))
         self.p3 = nn.Sequential(Conv(w[1], w[2], 3, 2), PartialBlock(w[2], w[2]))
         self.p4 = nn.Sequential(Conv(w[2], w[3], 3, 2), PartialBlock(w[3], w[3], depth=2))
-        self.p5 = nn.Sequential(Conv(w[3], w[4], 3, 2), PartialBlock(w[4], w[4], depth=2),
+        self.p5 = nn.Sequential(Conv(w[3], w[4], 3, 2), PartialBlock(w[4], w[4], depth=3),
                                 PyramidPool(w[4]))
         self.up = nn.Upsample(scale_factor=2., mode='nearest')
         self.top4 = PartialBlock(w[4] + w[3], n[1], False, depth=2)
@@ -118,7 +119,7 @@ class DemoNet(nn.Module):
         self.down4, self.low5 = Conv(n[1], n[1], 3, 2), PartialBlock(n[1] + w[4], n[2], False, 2)
         self.cls = nn.ModuleList(_light_tower(c, 48, NUM_CLASSES) for c in n)
         self.box = nn.ModuleList(_tower(c, width, 4 * REG_MAX, stride > 8)
-                                 for c, width, stride in zip(n, (32, 48, 64), STRIDES))
+                                 for c, width, stride in zip(n, (40, 56, 80), STRIDES))
         self.kpt = nn.ModuleList(_tower(c, width, 3 * NUM_KEYPOINTS, True)
                                  for c, width in zip(n, (56, 64, 80)))
         self.coef = nn.ModuleList(_light_tower(c, 48, NUM_COEFFICIENTS) for c in n)
