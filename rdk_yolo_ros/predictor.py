@@ -177,12 +177,14 @@ class Predictor:
             # As in training: a classifier sees no padding, but the middle of the picture.
             frame = frame.middle(self.runtime.input_hw)
         letterbox = self._letterbox_for(frame.hw)
-        nv12 = letterbox.apply(frame, color_range=self.runtime.nv12_range)
-        fed = perf_counter()
-        tensors = self.runtime.run(nv12)
-        inferred = perf_counter()
-        detections = decoder(tensors, letterbox, extras=extras)
-        decoded = perf_counter()
+        with self.runtime.slot() as slot:
+            nv12 = letterbox.apply(frame, color_range=self.runtime.nv12_range, out=slot.image)
+            fed = perf_counter()
+            tensors = slot.infer(nv12)
+            inferred = perf_counter()
+            # Inside, as the tensors may be the accelerator's own memory.
+            detections = decoder(tensors, letterbox, extras=extras)
+            decoded = perf_counter()
         return Prediction(detections, {'letterbox': fed - start, 'infer': inferred - fed,
                                        'decode': decoded - inferred})
 
