@@ -117,6 +117,10 @@ class Runtime(ABC):
             waits for the first to end.
         nv12_range: 'full' or 'limited', how the model reads NV12.
         metadata: what the model file says of itself.
+        usual_timeout: seconds that an inference may take where nobody says how many.
+        longest_call: seconds after which `run`, or a slot from its request to the end of `infer`,
+            has returned or raised, whatever the accelerator does; None where nothing bounds it,
+            so that the caller has to stop waiting.
 
     """
 
@@ -127,6 +131,8 @@ class Runtime(ABC):
     slots: int = 1
     nv12_range: str = 'full'
     metadata: ModelMetadata = ModelMetadata()
+    usual_timeout: float = RuntimeOptions.timeout
+    longest_call: Optional[float] = None
 
     @abstractmethod
     def run(self, nv12: np.ndarray) -> list[np.ndarray]:
@@ -162,16 +168,26 @@ class Runtime(ABC):
         lines = [f'{self.path.name} on {self.name}: input NV12 {width}x{height}, '
                  f'{self.nv12_range} range; {len(self.outputs)} output(s)']
         for index, info in enumerate(self.outputs):
+            memory = self._memory_text(index)
             lines.append(f'  [{index}] {info.name}: {info.dtype.name} {tuple(info.shape)}'
                          + (f', in memory {tuple(info.aligned_shape)}' if info.aligned_shape
                             else '')
+                         + (f', {memory}' if memory else '')
                          + (f', layout {info.layout}' if info.layout else '')
-                         + (f', {_scales(info)}' if info.scale is not None else ''))
+                         + f', {_quantization(info)}')
         return '\n'.join(lines)
+
+    def _memory_text(self, index: int) -> str:
+        """Return how an output lies in the accelerator's memory, in words; '' if not known."""
+        return ''
 
     @abstractmethod
     def close(self) -> None:
-        """Let the model go. Calling it again does nothing."""
+        """
+        Let the model go. Calling it again does nothing.
+
+        Safe to call while slots are held: their memory stays until they are left.
+        """
 
     def __enter__(self) -> Runtime:
         """Return the runtime itself."""
@@ -197,7 +213,7 @@ class Runtime(ABC):
 class _CopiedSlot:
     """A slot of a runtime that has no memory of its own to offer."""
 
-    image = None
+    image: Optional[np.ndarray] = None
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -207,9 +223,17 @@ class _CopiedSlot:
         return self._runtime.run(nv12)
 
 
-def _scales(info: TensorInfo) -> str:
-    scale = np.atleast_1d(info.scale)
-    if scale.size == 1:
-        return f'scale {float(scale[0]):g}'
-    return (f'{scale.size} scales from {float(scale.min()):g} to {float(scale.max()):g} along '
-            f'axis {info.quantize_axis}')
+def _quantization(info: TensorInfo) -> str:
+    if info.scale is None:
+        return 'not quantized'
+    scales = _range('scale', info.scale, info.quantize_axis)
+    if info.zero_point is None:
+        return f'{scales}, zero point 0'
+    return f'{scales}, {_range("zero point", info.zero_point, info.quantize_axis)}'
+
+
+def _range(what: str, numbers: np.ndarray, axis: Optional[int]) -> str:
+    if numbers.size == 1:
+        return f'{what} {float(numbers[0]):g}'
+    return (f'{numbers.size} {what}s from {float(numbers.min()):g} to {float(numbers.max()):g} '
+            f'along axis {axis}')

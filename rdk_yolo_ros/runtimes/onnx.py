@@ -45,7 +45,7 @@ class OnnxRuntime(Runtime):
         threads: threads for one inference; default: the environment variable
             RDK_YOLO_ONNX_THREADS, else all processors, but 4 at the most.
         options: `slots` alone means something here, 1 unless it is given: one inference uses
-            every thread.
+            every thread. An inference that has begun cannot be given up.
 
     Raises:
         ModelError: no ONNX model, or one with another input, or that fails on a grey image.
@@ -54,6 +54,8 @@ class OnnxRuntime(Runtime):
     """
 
     name = 'onnx'
+    # A large network takes seconds on a small processor.
+    usual_timeout = 30.0
 
     def __init__(self, path: Path, nv12_range: Optional[str] = None,
                  threads: Optional[int] = None,
@@ -62,6 +64,9 @@ class OnnxRuntime(Runtime):
         self.path = Path(path)
         if options is not None and options.slots is not None:
             self.slots = options.slots
+        if options is not None and options.model_name is not None:
+            _log.warning('%s: model_name is %r, but an ONNX file has one model; ignored',
+                         self.path, options.model_name)
         self._session: Any = _open_session(self.path, threads)
         try:
             self._input_name, self._dtype, shape = _image_input(self._session, self.path)

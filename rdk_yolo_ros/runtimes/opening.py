@@ -9,7 +9,6 @@ import os
 from pathlib import Path
 from typing import NamedTuple, Optional, Union
 
-from rdk_yolo_ros.colour import check_range
 from rdk_yolo_ros.errors import ModelError, RuntimeUnavailableError
 from rdk_yolo_ros.runtimes.base import Runtime, RuntimeOptions
 
@@ -61,6 +60,8 @@ def open_runtime(path: Union[str, os.PathLike[str]], name: str = 'auto',
 
     """
     if nv12_range is not None:
+        # Here, as it brings OpenCV: every worker process imports this module.
+        from rdk_yolo_ros.colour import check_range
         check_range(nv12_range)
     path = Path(path)
     if name not in (*_HOMES, 'auto'):
@@ -71,7 +72,10 @@ def open_runtime(path: Union[str, os.PathLike[str]], name: str = 'auto',
     if name == 'auto':
         name = _choose(path)
     opener: Callable[..., Runtime] = getattr(_module(name), _HOMES[name].name)
-    return opener(path, nv12_range, options=options or RuntimeOptions())
+    try:
+        return opener(path, nv12_range, options=options or RuntimeOptions())
+    except RuntimeUnavailableError as error:
+        raise error if name == 'onnx' else _no_bpu(path, str(error)) from None
 
 
 def _choose(path: Path) -> str:
@@ -87,14 +91,18 @@ def _choose(path: Path) -> str:
         # The only runtime for a suffix says itself what is missing.
         reason = missing(name) if len(fitting) > 1 else None
         if reason is None:
-            _log.info('%s: runtime %s, as %s%s', path, name, _HOMES[name].why,
-                      f' ({"; ".join(reasons)})' if reasons else '')
+            if len(fitting) > 1:
+                _log.info('%s: runtime %s, as %s%s', path, name, _HOMES[name].why,
+                          f' ({"; ".join(reasons)})' if reasons else '')
             return name
         reasons.append(f'{name}: {reason}')
-    raise RuntimeUnavailableError(
-        f'{path} is to run on the BPU, and no runtime for it can be used here '
-        f'({"; ".join(reasons)}); on a PC, run the same network\'s .onnx file with '
-        '`runtime: onnx`')
+    raise _no_bpu(path, '; '.join(reasons))
+
+
+def _no_bpu(path: Path, reasons: str) -> RuntimeUnavailableError:
+    return RuntimeUnavailableError(
+        f'{path} is to run on the BPU, which cannot be used here ({reasons}); on a PC, run the '
+        "same network's .onnx file with `runtime: onnx`")
 
 
 def _module(name: str):  # a module is not a type that its attributes could be checked by
