@@ -55,9 +55,15 @@ YOLO_PARAMETERS = {
     'nms_threshold': (float, '', "default: the work configuration's"),
     'max_detections': (int, '', "default: the work configuration's"),
     'class_id_format': (str, '', 'name or index; default: name'),
+    'publish_ai_msgs': (str, '', 'auto, true or false; default: auto, where it is installed'),
+    'msg_pub_topic_name': (str, '', "ai_msgs' topic; default: hobot_dnn_detection"),
     # dnn_node_example's; the node says what to use instead.
     'dump_render_img': (int, '', 'no effect: rendered images are not written'),
-    'msg_pub_topic_name': (str, '', 'no effect: the results are on ~/detections'),
+}
+# Where a camera's shared-memory images come from; the source node publishes none.
+SHARED_MEMORY = {
+    'is_shared_mem_sub': (_bool, '', "true: hbm_img_msgs, TROS' shared-memory images"),
+    'sharedmem_img_topic_name': (str, '', 'topic of these; default: /hbmem_img'),
 }
 OTHER = {
     'config_file': ('', 'work configuration, JSON or YAML: a path, or one in the share folder'),
@@ -87,14 +93,14 @@ def generate_launch_description() -> LaunchDescription:
                  for name, (default, description) in OTHER.items()]
     arguments += [DeclareLaunchArgument(name, default_value=default, description=description)
                   for name, (_, default, description)
-                  in {**SOURCE_PARAMETERS, **YOLO_PARAMETERS}.items()]
+                  in {**SOURCE_PARAMETERS, **YOLO_PARAMETERS, **SHARED_MEMORY}.items()]
     arguments += [DeclareLaunchArgument(alias, default_value='', description=f'the same as {name}')
                   for alias, name in ALIASES.items()]
     return LaunchDescription([*arguments, OpaqueFunction(function=_start)])
 
 
 def _start(context: LaunchContext) -> list[Action]:
-    names = {*OTHER, *SOURCE_PARAMETERS, *YOLO_PARAMETERS, *ALIASES}
+    names = {*OTHER, *SOURCE_PARAMETERS, *YOLO_PARAMETERS, *SHARED_MEMORY, *ALIASES}
     values = {name: LaunchConfiguration(name).perform(context) for name in names}
     for alias, name in ALIASES.items():
         values[name] = values[alias] or values[name]
@@ -104,15 +110,17 @@ def _start(context: LaunchContext) -> list[Action]:
         actions += [SetEnvironmentVariable(name, values['dds_profile'])
                     for name in DDS_VARIABLES[:2]]
     image_topic = values['image_topic']
-    if _typed('use_source', _bool, values):
+    parameters = _given(YOLO_PARAMETERS, values)
+    if not _typed('use_source', _bool, values):
+        parameters.update(_given(SHARED_MEMORY, values))
+    else:
         actions.append(_node('source', values, {
             **_given(SOURCE_PARAMETERS, values), 'image_topic': image_topic},
             on_exit=_shut_down_after_failure))
         if values['encoding'] == 'jpeg':
             image_topic += '/compressed'
     actions.append(_node('yolo', values, {
-        **_given(YOLO_PARAMETERS, values), 'image_topic': image_topic,
-        'config_file': values['config_file']},
+        **parameters, 'image_topic': image_topic, 'config_file': values['config_file']},
         on_exit=Shutdown(reason='the YOLO node ended')))
     if _typed('rviz', _bool, values):
         actions.append(Node(package='rviz2', executable='rviz2', output='screen',
@@ -137,6 +145,9 @@ def _without_effect(values: Mapping[str, str], environ: Mapping[str, str]) -> li
         if values[alias] and name in SOURCE_PARAMETERS and not plays:
             lines.append(f'{alias}:={values[alias]} has no effect: use_source:=false starts no '
                          'source node')
+    lines += [f'{name}:={values[name]} has no effect: the source node publishes '
+              'sensor_msgs/Image; with a camera, give use_source:=false'
+              for name in SHARED_MEMORY if values[name] and plays]
     return lines
 
 

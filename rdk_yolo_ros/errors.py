@@ -23,3 +23,11 @@ class FrameError(RdkYoloError):
 
 class RuntimeUnavailableError(RdkYoloError):
     """The inference runtime that was asked for is not installed or cannot be used here."""
+
+
+class InferenceTimeoutError(ModelError):
+    """An inference did not end in its time; the runtime goes on with the next one."""
+
+
+class RuntimeLostError(ModelError):
+    """The runtime can run nothing any more and has to be opened again."""

@@ -28,9 +28,6 @@ def match_model(config: WorkConfig, runtime: Runtime) -> HeadLayout:
             integers for which the model file says no scale.
 
     """
-    if config.model_name is not None:
-        _log.warning('%s: model_name is %r, and choosing from a file of several models is not in '
-                     'this version; ignored', config.source, config.model_name)
     outputs = len(runtime.outputs)
     if config.model_output_count not in (None, outputs):
         raise _contradiction(config, runtime, 'model_output_count', config.model_output_count,

@@ -25,7 +25,7 @@ from rdk_yolo_ros.matching import (
     choose_score_thresholds,
     match_model,
 )
-from rdk_yolo_ros.runtimes import Runtime, open_runtime
+from rdk_yolo_ros.runtimes import RestartingRuntime, Runtime, RuntimeOptions, open_runtime
 from rdk_yolo_ros.work_config import WorkConfig
 
 _OPTIONS = tuple(field.name for field in fields(DecodeOptions))
@@ -38,7 +38,8 @@ class Prediction(NamedTuple):
 
     Attributes:
         detections: in the frame's own pixels; a model that classifies has Classifications.
-        timings: seconds for each step: 'letterbox', 'infer', 'decode'.
+        timings: seconds for each step: 'slot wait' for the runtime's, 'letterbox', 'infer',
+            'decode'.
 
     """
 
@@ -63,14 +64,20 @@ class Predictor:
         layout: the model's heads.
         class_names: a name for each class.
         keypoint_names: a name for each key point; empty where the task has none.
+        give_up_after: seconds after which whoever waits for `predict` may take it as hung: a
+            second more than the runtime's longest call, so that the runtime gives up first;
+            where it never does, the inference timeout.
 
     """
 
     def __init__(self, runtime: Runtime, layout: HeadLayout, options: DecodeOptions,
                  class_names: Sequence[str], keypoint_names: Sequence[str] = (),
-                 owns_runtime: bool = True) -> None:
+                 owns_runtime: bool = True, inference_timeout: Optional[float] = None) -> None:
         """Put the parts together; `from_config` is the usual way."""
         self.runtime = runtime
+        longest = runtime.longest_call
+        self.give_up_after = inference_timeout or runtime.usual_timeout if longest is None \
+            else longest + 1.0
         self.layout = layout
         self.class_names = tuple(class_names)
         self.keypoint_names = tuple(keypoint_names)
@@ -81,14 +88,20 @@ class Predictor:
     @classmethod
     def from_config(cls, config: Union[str, os.PathLike[str], WorkConfig],
                     runtime: Union[str, Runtime, None] = None,
+                    slots: Optional[int] = None, inference_timeout: Optional[float] = None,
                     **option_overrides: Any) -> Predictor:
         """
         Open the model of a work configuration and check one against the other.
+
+        A runtime that is lost later is opened again, see RestartingRuntime.
 
         Args:
             config: the configuration, or the path of its file.
             runtime: a runtime's name, instead of the configuration's, or an open Runtime, which
                 stays the caller's to close.
+            slots: how many inferences may be under way at once, 1 to 32; None: the runtime's
+                choice. An open Runtime has its own.
+            inference_timeout: seconds, instead of the configuration's; likewise.
             option_overrides: fields of DecodeOptions, which go before the configuration; None
                 leaves a field as it is. `classes` and the keys of `score_thresholds` may be
                 class names, too.
@@ -102,18 +115,25 @@ class Predictor:
         """
         if not isinstance(config, WorkConfig):
             config = WorkConfig.load(config)
+        timeout = config.inference_timeout if inference_timeout is None else inference_timeout
         if isinstance(runtime, Runtime):
-            return cls._from_runtime(config, runtime, False, option_overrides)
-        opened = open_runtime(config.model_file, runtime or config.runtime,
-                              nv12_range=config.nv12_range)
+            return cls._from_runtime(config, runtime, False, timeout, option_overrides)
+        options = RuntimeOptions(
+            slots, RuntimeOptions.timeout if timeout is None else timeout, config.bpu_priority,
+            config.bpu_cores, config.model_name)
+        name, model, nv12_range = (runtime or config.runtime, config.model_file,
+                                   config.nv12_range)
+        opened = RestartingRuntime(
+            lambda: open_runtime(model, name, nv12_range=nv12_range, options=options))
         try:
-            return cls._from_runtime(config, opened, True, option_overrides)
+            return cls._from_runtime(config, opened, True, timeout, option_overrides)
         except BaseException:
             opened.close()
             raise
 
     @classmethod
     def _from_runtime(cls, config: WorkConfig, runtime: Runtime, owns_runtime: bool,
+                      timeout: Optional[float],
                       option_overrides: dict[str, Any]) -> Predictor:
         layout = match_model(config, runtime)
         names = choose_class_names(config, runtime, layout)
@@ -124,7 +144,7 @@ class Predictor:
         if config.top_k is not None:
             options = replace(options, top_k=config.top_k)
         return cls(runtime, layout, _changed(options, option_overrides, names), names,
-                   choose_keypoint_names(config, runtime, layout), owns_runtime)
+                   choose_keypoint_names(config, runtime, layout), owns_runtime, timeout)
 
     @property
     def task(self) -> str:
@@ -167,6 +187,8 @@ class Predictor:
         Raises:
             FrameError: the frame is malformed.
             ModelError: the model failed, or the predictor is closed.
+            InferenceTimeoutError: the runtime gave this inference up.
+            RuntimeLostError: the runtime is being opened again.
 
         """
         if not isinstance(frame, Frame):
@@ -177,14 +199,19 @@ class Predictor:
             # As in training: a classifier sees no padding, but the middle of the picture.
             frame = frame.middle(self.runtime.input_hw)
         letterbox = self._letterbox_for(frame.hw)
-        nv12 = letterbox.apply(frame, color_range=self.runtime.nv12_range)
-        fed = perf_counter()
-        tensors = self.runtime.run(nv12)
-        inferred = perf_counter()
-        detections = decoder(tensors, letterbox, extras=extras)
-        decoded = perf_counter()
-        return Prediction(detections, {'letterbox': fed - start, 'infer': inferred - fed,
-                                       'decode': decoded - inferred})
+        asked = perf_counter()
+        with self.runtime.slot() as slot:
+            held = perf_counter()
+            nv12 = letterbox.apply(frame, color_range=self.runtime.nv12_range, out=slot.image)
+            fed = perf_counter()
+            tensors = slot.infer(nv12)
+            inferred = perf_counter()
+            # Inside, as the tensors may be the accelerator's own memory.
+            detections = decoder(tensors, letterbox, extras=extras)
+            decoded = perf_counter()
+        return Prediction(detections, {
+            'slot wait': held - asked, 'letterbox': asked - start + fed - held,
+            'infer': inferred - fed, 'decode': decoded - inferred})
 
     def close(self) -> None:
         """Close the runtime, unless it was passed in open. Calling it again does nothing."""

@@ -75,7 +75,11 @@ class WorkConfig:
         nv12_range: 'full' or 'limited', how the model reads NV12.
         runtime: 'auto' or a runtime's name.
         outputs: the role of each output, in the model's order.
-        model_name: which model of a file with several; no runtime here has such files.
+        bpu_priority: of the model's tasks on the BPU, 0 to 255, the higher first.
+        bpu_cores: the BPU cores that it may run on; none leaves the choice to the scheduler.
+        inference_timeout: seconds after which an inference is given up; None: the runtime's
+            own choice.
+        model_name: which model of a file with several.
         model_output_count: number of outputs that the model must have.
         source: the file that this came from, for messages.
 
@@ -106,6 +110,9 @@ class WorkConfig:
     nv12_range: Optional[str] = None
     runtime: str = 'auto'
     outputs: Optional[tuple[str, ...]] = None
+    bpu_priority: int = 0
+    bpu_cores: tuple[int, ...] = ()
+    inference_timeout: Optional[float] = None
     model_name: Optional[str] = None
     model_output_count: Optional[int] = None
     source: str = '<mapping>'
@@ -146,10 +153,10 @@ class WorkConfig:
         values: dict[str, Any] = {'source': source,
                                   'model_file': _find('model_file', given, source, base_dir)}
         for key in ('class_num', 'reg_max', 'num_keypoints', 'keypoint_dims', 'num_mask',
-                    'nms_top_k', 'top_k', 'max_detections', 'model_output_count'):
+                    'nms_top_k', 'top_k', 'max_detections', 'model_output_count', 'bpu_priority'):
             if key in given:
                 values[key] = int(given[key])
-        for key in ('score_threshold', 'nms_threshold'):
+        for key in ('score_threshold', 'nms_threshold', 'inference_timeout'):
             if key in given:
                 values[key] = float(given[key])
         for key in ('class_names', 'keypoint_names', 'outputs'):
@@ -159,8 +166,9 @@ class WorkConfig:
                     'native_masks'):
             if key in given:
                 values[key] = given[key]
-        if 'strides' in given:
-            values['strides'] = tuple(int(n) for n in given['strides'])
+        for key in ('strides', 'bpu_cores'):
+            if key in given:
+                values[key] = tuple(int(n) for n in given[key])
         if 'score_thresholds' in given:
             values['score_thresholds'] = {str(name): float(threshold) for name, threshold
                                           in given['score_thresholds'].items()}

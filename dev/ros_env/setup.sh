@@ -10,7 +10,7 @@ here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 checkout=$(cd -- "$here/../.." && pwd -P)
 env_dir=$checkout/.ros_env
 log=$env_dir/log/setup.log
-interfaces=(vision_msgs composition_interfaces)
+interfaces=(vision_msgs composition_interfaces ai_msgs hbm_img_msgs)
 
 say() { printf 'ros_env: %s\n' "$*"; }
 die() { printf 'ros_env: error: %s\n' "$*" >&2; exit 1; }

@@ -169,12 +169,12 @@ def _quantization(info: TensorInfo) -> str:
 
 def _print_heads(config: WorkConfig, runtime: Runtime, layout: HeadLayout) -> None:
     print('\nheads:')
-    for name, text in _in_words(config, runtime, layout):
+    for name, text in heads_in_words(config, runtime, layout):
         print(f'  {name + ":":<12}{text}')
 
 
-def _in_words(config: WorkConfig, runtime: Runtime,
-              layout: HeadLayout) -> Iterator[tuple[str, str]]:
+def heads_in_words(config: WorkConfig, runtime: Runtime,
+                   layout: HeadLayout) -> Iterator[tuple[str, str]]:
     """Yield what was recognised, as (subject, words)."""
     yield 'task', layout.task
     names = choose_class_names(config, runtime, layout)

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Optional
 
-from rdk_yolo_ros.cli import inspect
+from rdk_yolo_ros.cli import bench, doctor, inspect
 from rdk_yolo_ros.errors import RdkYoloError
 
 
@@ -21,7 +21,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser = argparse.ArgumentParser(
         prog='rdk-yolo', description='YOLO perception for RDK boards and PCs.')
     commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
-    inspect.add_command(commands)
+    for command in (inspect, doctor, bench):
+        command.add_command(commands)
     arguments = parser.parse_args(argv)
     try:
         code = arguments.run(arguments)

@@ -6,18 +6,30 @@ from functools import lru_cache
 from typing import Any, Optional, Union
 
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
 from rdk_yolo_ros.errors import FrameError
 from rdk_yolo_ros.frame import Frame, UnsupportedEncoding
+from rdk_yolo_ros.nodes.hbm_images import hbm_frame, hbm_header
+
+# Or one of hbm_img_msgs' types, which need not be installed.
+ImageMessage = Union[Image, CompressedImage, Any]
 
 
-def frame_from_message(message: Union[Image, CompressedImage],
-                       color_range: Optional[str] = None) -> Frame:
+def header_of(message: ImageMessage) -> Header:
+    """Return an image's header; of hbm_img_msgs the stamp, and the number as frame_id."""
+    if isinstance(message, (Image, CompressedImage)):
+        return message.header
+    return hbm_header(message)
+
+
+def frame_from_message(message: ImageMessage, color_range: Optional[str] = None) -> Frame:
     """
     Return a message's image as a Frame; the pixels are a view where the encoding is known.
 
     Args:
-        message: sensor_msgs/Image or sensor_msgs/CompressedImage.
+        message: sensor_msgs/Image, sensor_msgs/CompressedImage, or hbm_img_msgs/HbmMsg1080P,
+            HbmMsg540P or HbmMsg480P.
         color_range: 'full' or 'limited', the range of a YUV image, or None for the default.
 
     Raises:
@@ -26,6 +38,8 @@ def frame_from_message(message: Union[Image, CompressedImage],
     """
     if isinstance(message, CompressedImage):
         return Frame.from_compressed(message)
+    if not isinstance(message, Image):
+        return hbm_frame(message, color_range)
     try:
         return Frame.from_image(message, color_range)
     except UnsupportedEncoding as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional, Union
 
@@ -55,6 +55,8 @@ class ParameterSpec:
         return descriptor
 
 
+AI_MSGS_TOPIC = 'hobot_dnn_detection'
+
 START_PARAMETERS = (
     ParameterSpec('config_file', '',
                   "The work configuration, JSON or YAML: a path, or one inside this package's "
@@ -66,6 +68,11 @@ START_PARAMETERS = (
                   'compressed where image_topic ends in /compressed, else the type that its '
                   'publisher has, else raw.',
                   choices=('auto', 'raw', 'compressed')),
+    ParameterSpec('is_shared_mem_sub', 0,
+                  "1 or true: images are TROS' shared-memory ones, hbm_img_msgs/HbmMsg1080P, "
+                  'HbmMsg540P or HbmMsg480P, on sharedmem_img_topic_name.', any_type=True),
+    ParameterSpec('sharedmem_img_topic_name', '/hbmem_img',
+                  'The topic of those images; it counts with is_shared_mem_sub only.'),
     ParameterSpec('image_color_range', 'full',
                   'The range of YUV images, which their messages do not say. full: luma from 0 '
                   'to 255, as cameras with JPEG heritage give it. limited: 16 to 235.',
@@ -78,6 +85,13 @@ START_PARAMETERS = (
     ParameterSpec('class_id_format', 'name',
                   "What a detection's class_id holds: the class's name, or its index.",
                   choices=('name', 'index')),
+    ParameterSpec('publish_ai_msgs', 'auto',
+                  'Whether results are published in ai_msgs, too; auto: where ai_msgs is '
+                  'installed. true: without it the node does not start.',
+                  choices=('auto', 'true', 'false'), any_type=True),
+    ParameterSpec('msg_pub_topic_name', AI_MSGS_TOPIC,
+                  'The topic of ai_msgs/PerceptionTargets; its PerceptionInfo is on the same '
+                  'name with _info at the end.'),
 )
 
 
@@ -118,6 +132,8 @@ def declare(node: Node, spec: ParameterSpec) -> Any:
         # Humble's message leaves the name out.
         reason = str(error.args[0]).split('Reason: ')[-1]
         raise ParameterException(f'parameter {spec.name}: {reason}', spec.name) from error
+    if spec.choices and isinstance(value, bool):
+        value = str(value).lower()  # what `-p name:=true` makes of a choice
     if spec.choices and value not in spec.choices:
         raise ParameterException(f'parameter {spec.name} is {value!r}, expected '
                                  + ' or '.join(spec.choices), spec.name)
@@ -158,28 +174,34 @@ _WITHOUT_EFFECT = {
     'image_type': 'the encoding comes with each image',
     'image_width': 'the size comes with each image',
     'image_height': 'the size comes with each image',
-    'is_shared_mem_sub': 'shared-memory images (hbm_img_msgs) are not understood yet; publish '
-                         'sensor_msgs/Image',
-    'sharedmem_img_topic_name': 'shared-memory images (hbm_img_msgs) are not understood yet; '
-                                'set image_topic',
     'dump_render_img': 'rendered images are not written yet; rviz2 shows the results, see '
                        'config/rviz/yolo.rviz',
-    'msg_pub_topic_name': 'ai_msgs are not published yet; the results are on ~/detections, in '
-                          'vision_msgs',
 }
 
 # The values of these that ask for what this node does anyway.
-_AS_IT_IS = {'feed_type': 1, 'is_shared_mem_sub': 0, 'dump_render_img': 0}
+_AS_IT_IS = {'feed_type': 1, 'dump_render_img': 0}
 
 ALIASES = ('ros_img_topic_name', *_WITHOUT_EFFECT)
 
 
-def take_aliases(node: Node) -> dict[str, Any]:
+def take_aliases(node: Node, given: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Return what was given under dnn_node_example's parameter names, under this node's.
+    Return what dnn_node_example's parameter names change of `given`, under this node's names.
 
-    Warns, once each, of those that have no effect here. A name that was not given is not
-    declared, so that it does not crowd `ros2 param list`.
+    Which topic images come from, and how, is settled here: with `is_shared_mem_sub`,
+    `image_topic` becomes the shared-memory topic and `image_transport` 'shared_mem'.
+
+    Warns, once each, of those that have no effect here. A name that is this package's no more
+    than by alias, and that was not given, is not declared, so that it does not crowd
+    `ros2 param list`.
+
+    Args:
+        node: the node that declares them.
+        given: the START_PARAMETERS' values.
+
+    Raises:
+        rclpy.exceptions.ParameterException: `is_shared_mem_sub` is neither yes nor no.
+
     """
     taken: dict[str, Any] = {}
     for name in ALIASES:
@@ -189,8 +211,44 @@ def take_aliases(node: Node) -> dict[str, Any]:
         if value is None:
             node.undeclare_parameter(name)
         elif name == 'ros_img_topic_name':
-            taken['image_topic'] = str(value)
+            taken[name] = str(value)
         elif _AS_IT_IS.get(name) != value:
-            node.get_logger().warning(
-                f'parameter {name} has no effect here: {_WITHOUT_EFFECT[name]}')
-    return taken
+            _say_without_effect(node, name, _WITHOUT_EFFECT[name])
+    return _image_source(node, given, taken.get('ros_img_topic_name'))
+
+
+def _image_source(node: Node, given: Mapping[str, Any],
+                  ros_topic: Optional[str]) -> dict[str, Any]:
+    own_topic = given['image_topic'] != _default('image_topic')
+    if _is_yes('is_shared_mem_sub', given['is_shared_mem_sub']):
+        why = 'is_shared_mem_sub is set, so images come from sharedmem_img_topic_name'
+        if own_topic:
+            _say_without_effect(node, 'image_topic', why)
+        if ros_topic is not None:
+            _say_without_effect(node, 'ros_img_topic_name', why)
+        return {'image_topic': given['sharedmem_img_topic_name'], 'image_transport': 'shared_mem'}
+    if given['sharedmem_img_topic_name'] != _default('sharedmem_img_topic_name'):
+        _say_without_effect(node, 'sharedmem_img_topic_name', 'is_shared_mem_sub is not set')
+    if ros_topic is None:
+        return {}
+    if own_topic:
+        _say_without_effect(node, 'ros_img_topic_name', 'image_topic is given')
+        return {}
+    return {'image_topic': ros_topic}
+
+
+def _say_without_effect(node: Node, name: str, why: str) -> None:
+    node.get_logger().warning(f'parameter {name} has no effect here: {why}')
+
+
+def _default(name: str) -> Any:
+    return next(spec.default for spec in START_PARAMETERS if spec.name == name)
+
+
+def _is_yes(name: str, value: Any) -> bool:
+    # dnn_node_example's is a number, a launch file may make a text of it.
+    text = str(value).lower()
+    if text not in ('0', '1', 'false', 'true'):
+        raise ParameterException(f'parameter {name} is {value!r}, expected 1 or 0, true or false',
+                                 name)
+    return text in ('1', 'true')

@@ -16,6 +16,11 @@ RESULT_QOS = QoSProfile(
     history=HistoryPolicy.KEEP_LAST, depth=5,
     reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
 
+# dnn_node_example's own.
+PERCEPTION_QOS = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=10,
+    reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
+
 # What is said once has to reach whoever comes later.
 LATCHED_QOS = QoSProfile(
     history=HistoryPolicy.KEEP_LAST, depth=1,

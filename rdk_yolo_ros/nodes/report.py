@@ -14,6 +14,7 @@ from rdk_yolo_ros.nodes.diagnostics import Complaints, Statistics, status_messag
 from rdk_yolo_ros.nodes.image_subscription import ImageSubscription
 from rdk_yolo_ros.nodes.qos import DIAGNOSTICS_QOS
 from rdk_yolo_ros.pipeline import Pipeline
+from rdk_yolo_ros.runtimes import RestartingRuntime
 
 _PERIOD_S = 1.0
 _LOG_EVERY = 5  # periods
@@ -31,18 +32,20 @@ class Report:
         complaints: what went wrong.
         images: its subscription; also told to check itself once a second.
         pipeline: its pipeline.
+        runtime: what runs the model; a RestartingRuntime's state is told, too.
         facts: what does not change, to be shown too: model, runtime, configuration.
 
     """
 
     def __init__(self, node: Node, statistics: Statistics, complaints: Complaints,
-                 images: ImageSubscription, pipeline: Pipeline[Any, Any],
+                 images: ImageSubscription, pipeline: Pipeline[Any, Any], runtime: object,
                  facts: Mapping[str, object]) -> None:
         self._node = node
         self._statistics = statistics
         self._complaints = complaints
         self._images = images
         self._pipeline = pipeline
+        self._runtime = runtime if isinstance(runtime, RestartingRuntime) else None
         self._facts = facts
         self._ticks = 0
         self._logged = 0
@@ -66,6 +69,16 @@ class Report:
                               self._values())
 
     def _verdict(self) -> tuple[bytes, str]:
+        if self._runtime is not None and self._runtime.state != 'running':
+            return DiagnosticStatus.ERROR, (f'the runtime is {self._runtime.state}: '
+                                            f'{self._runtime.last_error}')
+        hung = self._pipeline.hung
+        if self._pipeline.is_stuck:
+            return DiagnosticStatus.ERROR, (f'{hung} inferences have not returned, no slot is '
+                                            'left: start the node again')
+        if hung:
+            return DiagnosticStatus.WARN, (f'{hung} inference(s) were given up and have not '
+                                           'returned; others have their slots')
         working = self._statistics.longest_running()
         if working > _HUNG_S:
             return DiagnosticStatus.ERROR, f'an inference has not returned for {working:.0f} s'
@@ -94,8 +107,14 @@ class Report:
             'dropped: nobody subscribes': statistics.total('unwatched'),
             'dropped: overtaken': stats.late,
             'dropped: failed': stats.failed,
+            'dropped: given up': stats.timed_out,
+            'inference timeouts': statistics.total('inference timeout'),
             'lost by the middleware': self._images.lost,
         }
+        if self._runtime is not None:
+            values['runtime state'] = self._runtime.state
+            values['runtime restarts'] = self._runtime.restarts
+            values['runtime last error'] = self._runtime.last_error or 'none'
         for reason, count in self._complaints.counts().items():
             values[f'failed: {reason}'] = count
         for stage, (middle, high) in statistics.percentiles().items():

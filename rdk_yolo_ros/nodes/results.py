@@ -13,6 +13,8 @@ from vision_msgs.msg import Classification, Detection2DArray, LabelInfo
 
 from rdk_yolo_ros.detections import Classifications, Detections
 from rdk_yolo_ros.nodes import messages
+from rdk_yolo_ros.nodes.perception import Work
+from rdk_yolo_ros.nodes.perception_publisher import PerceptionPublisher
 from rdk_yolo_ros.nodes.qos import LATCHED_QOS, RESULT_QOS
 
 
@@ -26,11 +28,15 @@ class ResultPublishers:
             'classify' has classes instead.
         names: the model's class names, by number.
         class_id_format: 'name' or 'index'.
+        perception: publishes the results in TROS' messages, too, or None.
 
     """
 
-    def __init__(self, node: Node, task: str, names: Sequence[str],
-                 class_id_format: str) -> None:
+    def __init__(self, node: Node, task: str, names: Sequence[str], class_id_format: str,
+                 perception: Optional[PerceptionPublisher] = None) -> None:
+        self._perception = perception
+        # What is in ai_msgs beyond boxes and classes.
+        self._perceives_extras = perception is not None and task in ('pose', 'segment')
         self._names = tuple(names)
         self._class_ids: Optional[Sequence[str]] = (
             self._names if class_id_format == 'name' else None)
@@ -53,14 +59,18 @@ class ResultPublishers:
     def is_watched(self) -> bool:
         """Return whether anybody listens to any result."""
         return (_has_listener(self._detections) or _has_listener(self._classification)
-                or self.needs_extras())
+                or self._is_perception_watched() or self.needs_extras())
 
     def needs_extras(self) -> bool:
         """Return whether anybody listens to key points or masks."""
-        return _has_listener(self._keypoints) or _has_listener(self._mask)
+        return (_has_listener(self._keypoints) or _has_listener(self._mask)
+                or (self._perceives_extras and self._is_perception_watched()))
+
+    def _is_perception_watched(self) -> bool:
+        return self._perception is not None and self._perception.is_watched()
 
     def publish(self, result: Union[Detections, Classifications], header: Header,
-                hw: tuple[int, int]) -> None:
+                hw: tuple[int, int], work: Work) -> None:
         """
         Publish one frame's result.
 
@@ -68,6 +78,7 @@ class ResultPublishers:
             result: detections, without key points or masks those are not published; or classes.
             header: the image's header.
             hw: the image's height and width.
+            work: what the frame took.
 
         """
         if isinstance(result, Classifications):
@@ -76,6 +87,8 @@ class ResultPublishers:
                     messages.classification_message(result, header, self._class_ids))
         else:
             self._publish_detections(result, header, hw)
+        if self._perception is not None:
+            self._perception.publish(result, header, hw, work)
 
     def _publish_detections(self, detections: Detections, header: Header,
                             hw: tuple[int, int]) -> None:

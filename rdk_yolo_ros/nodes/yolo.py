@@ -14,40 +14,55 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.time import Time
-from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from rdk_yolo_ros.detections import Classifications, Detections
-from rdk_yolo_ros.errors import FrameError, RdkYoloError, WorkConfigError
+from rdk_yolo_ros.errors import (
+    FrameError,
+    InferenceTimeoutError,
+    RdkYoloError,
+    RuntimeLostError,
+    WorkConfigError,
+)
 from rdk_yolo_ros.nodes.diagnostics import Complaints, Statistics
 from rdk_yolo_ros.nodes.image_subscription import ImageSubscription
-from rdk_yolo_ros.nodes.images import frame_from_message
+from rdk_yolo_ros.nodes.images import ImageMessage, frame_from_message, header_of
 from rdk_yolo_ros.nodes.library_log import LibraryLog
 from rdk_yolo_ros.nodes.parameters import (
     START_PARAMETERS,
+    ParameterSpec,
     class_list,
     declare,
     option_parameters,
     take_aliases,
 )
+from rdk_yolo_ros.nodes.perception import Work
+from rdk_yolo_ros.nodes.perception_publisher import perception_publisher
 from rdk_yolo_ros.nodes.report import Report
 from rdk_yolo_ros.nodes.results import ResultPublishers
 from rdk_yolo_ros.nodes.spin import run_node
 from rdk_yolo_ros.pipeline import Pipeline
 from rdk_yolo_ros.predictor import Predictor
+from rdk_yolo_ros.runtimes import RestartingRuntime, Runtime
 from rdk_yolo_ros.share import find_file
 
 _OPTIONS = ('score_threshold', 'nms_threshold', 'nms_top_k', 'max_detections', 'classes')
 
+INFERENCE_TIMEOUT = ParameterSpec(
+    'inference_timeout', 0.0, 'Seconds after which an inference that has not ended is given up; '
+    "0: the work configuration's, else 2 on the BPU and 30 with onnx.", value_range=(0.0, 3600.0))
+
 
 class _Arrival(NamedTuple):
-    message: Union[Image, CompressedImage]
+    message: ImageMessage
     at: float  # time.monotonic()
 
 
 class _Outcome(NamedTuple):
     result: Union[Detections, Classifications]
     hw: tuple[int, int]
+    work: Work
+    at: float  # time.monotonic()
 
 
 class YoloNode(Node):
@@ -80,15 +95,10 @@ class YoloNode(Node):
             raise
 
     def _start(self, predictor: Optional[Predictor]) -> None:
-        given = {spec.name: declare(self, spec) for spec in START_PARAMETERS}
-        aliases = take_aliases(self)
-        if given['image_topic'] == 'image_raw':
-            given.update(aliases)
-        elif aliases:
-            self.get_logger().warning('parameter ros_img_topic_name has no effect here: '
-                                      'image_topic is given')
+        given = {spec.name: declare(self, spec) for spec in (*START_PARAMETERS, INFERENCE_TIMEOUT)}
+        given.update(take_aliases(self, given))
         self._color_range = given['image_color_range']
-        self._predictor = predictor or _open_predictor(given['config_file'], given['runtime'])
+        self._predictor = predictor or _open_predictor(given)
         runtime = self._predictor.runtime
         slots = min(given['slots'] or runtime.slots, runtime.slots)
         if slots < given['slots']:
@@ -107,13 +117,19 @@ class YoloNode(Node):
         self._statistics = Statistics()
         self._complaints = Complaints(self.get_logger().error)
         self._results = ResultPublishers(
-            self, self._predictor.task, names, given['class_id_format'])
+            self, self._predictor.task, names, given['class_id_format'], perception_publisher(
+                self, given, self._predictor, lambda: self._statistics.rate('published')))
         self._publish_label_info(options['score_threshold'])
-        self._pipeline = Pipeline(self._predict, slots, self._on_result, self._on_error)
+        timeout = self._predictor.give_up_after
+        if predictor is not None:
+            timeout = given['inference_timeout'] or timeout
+        self._pipeline = Pipeline(self._predict, slots, self._on_result, self._on_error, timeout)
         self._images = ImageSubscription(
             self, given['image_topic'], given['image_transport'], self._on_image)
         self._report = Report(self, self._statistics, self._complaints, self._images,
-                              self._pipeline, self._facts(given, slots))
+                              self._pipeline, runtime, self._facts(given, slots))
+        if isinstance(runtime, Runtime):
+            self.get_logger().info(runtime.describe())
         self.get_logger().info(
             f'{self._predictor.task} model with {len(names)} class(es), input '
             f'{runtime.input_hw[1]}x{runtime.input_hw[0]}, on the {runtime.name} runtime with '
@@ -130,10 +146,10 @@ class YoloNode(Node):
         """
         Stop predicting, then destroy the node.
 
-        Returns whether every thread has ended; a call into the model that hangs is not waited
-        for longer than a second.
+        Returns whether every thread has ended; a call into the model that hangs is waited for
+        less than a second.
         """
-        stopped = self._pipeline is None or self._pipeline.close(timeout=1.0)
+        stopped = self._pipeline is None or self._pipeline.close()
         if self._owns_predictor and self._predictor is not None and stopped:
             self._predictor.close()
             self._predictor = None
@@ -143,7 +159,7 @@ class YoloNode(Node):
 
     # In the executor's thread:
 
-    def _on_image(self, message: Union[Image, CompressedImage]) -> None:
+    def _on_image(self, message: ImageMessage) -> None:
         self._statistics.count('received')
         if not self._results.is_watched():
             self._statistics.count('unwatched')
@@ -180,22 +196,24 @@ class YoloNode(Node):
         assert self._predictor is not None
         statistics = self._statistics
         begin = time.monotonic()
-        statistics.latency('wait', begin - arrival.at)
         statistics.begin_work()
         try:
             frame = frame_from_message(arrival.message, self._color_range)
+            converted = time.monotonic()
             prediction = self._predictor.predict(frame, extras=self._results.needs_extras())
         finally:
             statistics.end_work()
-        for stage, seconds in prediction.timings.items():
-            statistics.latency(stage, seconds)
-        return _Outcome(prediction.detections, frame.hw)
+        statistics.latencies({'wait': begin - arrival.at, 'convert': converted - begin,
+                              **prediction.timings})
+        return _Outcome(prediction.detections, frame.hw, Work(begin, prediction.timings),
+                        time.monotonic())
 
     def _on_result(self, arrival: _Arrival, outcome: _Outcome) -> None:
         begin = time.monotonic()
-        header = arrival.message.header
-        self._results.publish(outcome.result, header, outcome.hw)
-        self._statistics.latency('publish', time.monotonic() - begin)
+        header = header_of(arrival.message)
+        self._results.publish(outcome.result, header, outcome.hw, outcome.work)
+        self._statistics.latencies({'turn': begin - outcome.at,
+                                    'publish': time.monotonic() - begin})
         self._statistics.count('published')
         stamp = Time.from_msg(header.stamp, clock_type=self.get_clock().clock_type)
         total = (self.get_clock().now() - stamp).nanoseconds * 1e-9
@@ -213,10 +231,21 @@ class YoloNode(Node):
         if not isinstance(error, RdkYoloError):
             self.get_logger().debug(''.join(traceback.format_exception(
                 type(error), error, error.__traceback__)))
-        self._complaints.report(f'{self._images.topic_name}: an image was left out: {text}')
+        if isinstance(error, InferenceTimeoutError):
+            self._statistics.count('inference timeout')
+        assert self._predictor is not None
+        assert self._pipeline is not None
+        runtime = self._predictor.runtime
+        quiet = False
+        if isinstance(runtime, RestartingRuntime) and isinstance(error, RuntimeLostError):
+            quiet = True  # the runtime itself logs its loss and its return
+            if self._pipeline.is_stuck:
+                runtime.lose(error)
+        self._complaints.report(f'{self._images.topic_name}: an image was left out: {text}', quiet)
 
 
-def _open_predictor(config_file: str, runtime: str) -> Predictor:
+def _open_predictor(given: dict[str, Any]) -> Predictor:
+    config_file = given['config_file']
     if not config_file:
         raise WorkConfigError('parameter config_file is not set, expected the path of a work '
                               'configuration: --ros-args -p config_file:=PATH')
@@ -224,7 +253,9 @@ def _open_predictor(config_file: str, runtime: str) -> Predictor:
         path = find_file(config_file, base_dir=Path.cwd())
     except FileNotFoundError as error:
         raise WorkConfigError(f'parameter config_file is {config_file!r}, {error}') from None
-    return Predictor.from_config(path, runtime=None if runtime == 'auto' else runtime)
+    return Predictor.from_config(
+        path, runtime=None if given['runtime'] == 'auto' else given['runtime'],
+        slots=given['slots'] or None, inference_timeout=given['inference_timeout'] or None)
 
 
 def main(args: Optional[Sequence[str]] = None) -> int:

@@ -1,23 +1,19 @@
-"""Runtime: the contract that every inference runtime fulfils, and the way to open one."""
+"""Runtime: the contract that every inference runtime fulfils."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-import os
 from pathlib import Path
 from types import TracebackType
-from typing import Optional, Union
+from typing import Optional, Protocol
 
 import numpy as np
 
-from rdk_yolo_ros.colour import check_range
-from rdk_yolo_ros.errors import FrameError, ModelError, RuntimeUnavailableError
+from rdk_yolo_ros.errors import FrameError
 from rdk_yolo_ros.tensors import TensorInfo
-
-# The runtime that `auto` picks by the model file's suffix.
-_BY_SUFFIX = {'.onnx': 'onnx', '.bin': 'bpu', '.hbm': 'bpu'}
-_BPU = ('pyeasy_dnn', 'hbm', 'libdnn')
 
 
 @dataclass(frozen=True)
@@ -43,6 +39,69 @@ class ModelMetadata:
     end_to_end: Optional[bool] = None
 
 
+@dataclass(frozen=True)
+class RuntimeOptions:
+    """
+    How a runtime is to run its model; each runtime takes what means something to it.
+
+    Attributes:
+        slots: how many inferences may be under way at once, 1 to 32; None: the runtime's choice.
+        timeout: seconds after which an inference is given up, more than 0.
+        priority: of the model's tasks on the BPU, 0 to 255, the higher first.
+        cores: the BPU cores that it may run on, from 0; none leaves the choice to the scheduler.
+        model_name: which model of a file with several; None: the only one.
+
+    Raises:
+        ValueError: a value is out of its range.
+
+    """
+
+    slots: Optional[int] = None
+    timeout: float = 2.0
+    priority: int = 0
+    cores: tuple[int, ...] = ()
+    model_name: Optional[str] = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.slots is not None and not 1 <= self.slots <= 32:
+            raise ValueError(f'slots is {self.slots!r}, expected a whole number from 1 to 32')
+        if not 0 < self.timeout <= 3600:
+            raise ValueError(f'timeout is {self.timeout!r}, expected seconds, more than 0 and at '
+                             'most 3600')
+        if not 0 <= self.priority <= 255:
+            raise ValueError(f'priority is {self.priority!r}, expected a whole number from 0 to '
+                             '255')
+        if any(not 0 <= core < 8 for core in self.cores):
+            raise ValueError(f'cores is {self.cores!r}, expected BPU cores from 0 to 7')
+
+
+class Slot(Protocol):
+    """
+    One inference's own memory: its input and its outputs.
+
+    Attributes:
+        image: uint8 (H * 3 / 2, W), C-contiguous and writeable, memory that the accelerator reads:
+            an image written there is not copied again. None where the runtime has no such memory.
+
+    """
+
+    image: Optional[np.ndarray]
+
+    def infer(self, nv12: np.ndarray) -> list[np.ndarray]:
+        """
+        Run the model; see `Runtime.run`.
+
+        Args:
+            nv12: `image` itself, or another array like it.
+
+        Returns:
+            An array for each of the runtime's `outputs`, with its shape and dtype, to be read
+            until the slot is left, and not to be written to.
+
+        """
+
+
 class Runtime(ABC):
     """
     A model, loaded and ready to run.
@@ -54,9 +113,14 @@ class Runtime(ABC):
         path: the model file.
         input_hw: (height, width) of the image that the model takes, pixels.
         outputs: a TensorInfo for each output, in the model's own order.
-        slots: how many `run` calls may usefully be under way at once.
+        slots: how many `slot`s may usefully be held, or `run` calls under way, at once; one more
+            waits for the first to end.
         nv12_range: 'full' or 'limited', how the model reads NV12.
         metadata: what the model file says of itself.
+        usual_timeout: seconds that an inference may take where nobody says how many.
+        longest_call: seconds after which `run`, or a slot from its request to the end of `infer`,
+            has returned or raised, whatever the accelerator does; None where nothing bounds it,
+            so that the caller has to stop waiting.
 
     """
 
@@ -67,6 +131,8 @@ class Runtime(ABC):
     slots: int = 1
     nv12_range: str = 'full'
     metadata: ModelMetadata = ModelMetadata()
+    usual_timeout: float = RuntimeOptions.timeout
+    longest_call: Optional[float] = None
 
     @abstractmethod
     def run(self, nv12: np.ndarray) -> list[np.ndarray]:
@@ -82,12 +148,46 @@ class Runtime(ABC):
         Raises:
             FrameError: `nv12` has another shape or dtype.
             ModelError: the model failed, or the runtime is closed.
+            InferenceTimeoutError: it took longer than RuntimeOptions.timeout.
+            RuntimeLostError: nothing will run any more until the runtime is opened again.
 
         """
 
+    @contextmanager
+    def slot(self) -> Iterator[Slot]:
+        """
+        Hold the memory of one inference: what `run` does, without copies where that is possible.
+
+        Safe to call from `slots` threads at once.
+        """
+        yield _CopiedSlot(self)
+
+    def describe(self) -> str:
+        """Return what is known of the model, its input and its outputs; several lines."""
+        height, width = self.input_hw
+        lines = [f'{self.path.name} on {self.name}: input NV12 {width}x{height}, '
+                 f'{self.nv12_range} range; {len(self.outputs)} output(s)']
+        for index, info in enumerate(self.outputs):
+            memory = self._memory_text(index)
+            lines.append(f'  [{index}] {info.name}: {info.dtype.name} {tuple(info.shape)}'
+                         + (f', in memory {tuple(info.aligned_shape)}' if info.aligned_shape
+                            else '')
+                         + (f', {memory}' if memory else '')
+                         + (f', layout {info.layout}' if info.layout else '')
+                         + f', {_quantization(info)}')
+        return '\n'.join(lines)
+
+    def _memory_text(self, index: int) -> str:
+        """Return how an output lies in the accelerator's memory, in words; '' if not known."""
+        return ''
+
     @abstractmethod
     def close(self) -> None:
-        """Let the model go. Calling it again does nothing."""
+        """
+        Let the model go. Calling it again does nothing.
+
+        Safe to call while slots are held: their memory stays until they are left.
+        """
 
     def __enter__(self) -> Runtime:
         """Return the runtime itself."""
@@ -110,54 +210,30 @@ class Runtime(ABC):
                              f'for the {width}x{height} model {self.path.name}')
 
 
-def open_runtime(path: Union[str, os.PathLike[str]], name: str = 'auto',
-                 nv12_range: Optional[str] = None) -> Runtime:
-    """
-    Open a model file.
+class _CopiedSlot:
+    """A slot of a runtime that has no memory of its own to offer."""
 
-    Args:
-        path: the model.
-        name: the runtime, or 'auto' to go by the file's suffix.
-        nv12_range: 'full' or 'limited' to override what the model file says.
+    image: Optional[np.ndarray] = None
 
-    Raises:
-        ModelError: the file is missing, is no model, or takes an input that cannot be fed.
-        RuntimeUnavailableError: the runtime is not installed, or not known.
-        ValueError: `nv12_range` is something else.
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
 
-    """
-    if nv12_range is not None:
-        check_range(nv12_range)
-    path = Path(path)
-    if name == 'auto':
-        # Looked at first: a missing .bin is a wrong path, not a missing runtime.
-        check_model_file(path)
-        if path.suffix.lower() not in _BY_SUFFIX:
-            raise ModelError(f'{path}: the suffix {path.suffix!r} tells no runtime, expected '
-                             f'{", ".join(_BY_SUFFIX)}; rename the file or set `runtime`')
-        name = _BY_SUFFIX[path.suffix.lower()]
-    if name == 'onnx':
-        check_model_file(path)
-        # Here, so that onnxruntime is loaded only where it is used.
-        from rdk_yolo_ros.runtimes.onnx import OnnxRuntime
-        return OnnxRuntime(path, nv12_range)
-    if name in (*_BPU, 'bpu'):
-        raise RuntimeUnavailableError(
-            f'{path} is to run on the BPU, for which this version has no runtime yet; run the '
-            "same network's .onnx file instead, with `runtime: onnx`")
-    raise RuntimeUnavailableError(
-        f'runtime {name!r} is not known, expected one of auto, onnx, {", ".join(_BPU)}')
+    def infer(self, nv12: np.ndarray) -> list[np.ndarray]:
+        """See Slot.infer."""
+        return self._runtime.run(nv12)
 
 
-def check_model_file(path: Path) -> None:
-    """Raise ModelError unless `path` is a regular file with something in it."""
-    try:
-        if path.is_dir():
-            raise ModelError(f'{path} is a folder, expected a model file')
-        if not path.is_file():
-            raise ModelError(f'{path}: there is no such model file')
-        if path.stat().st_size == 0:
-            raise ModelError(f'{path}: the model file is empty; copy it again')
-    except (OSError, ValueError) as error:
-        reason = getattr(error, 'strerror', None) or error
-        raise ModelError(f'{path}: the model file cannot be read: {reason}') from None
+def _quantization(info: TensorInfo) -> str:
+    if info.scale is None:
+        return 'not quantized'
+    scales = _range('scale', info.scale, info.quantize_axis)
+    if info.zero_point is None:
+        return f'{scales}, zero point 0'
+    return f'{scales}, {_range("zero point", info.zero_point, info.quantize_axis)}'
+
+
+def _range(what: str, numbers: np.ndarray, axis: Optional[int]) -> str:
+    if numbers.size == 1:
+        return f'{what} {float(numbers[0]):g}'
+    return (f'{numbers.size} {what}s from {float(numbers.min()):g} to {float(numbers.max()):g} '
+            f'along axis {axis}')

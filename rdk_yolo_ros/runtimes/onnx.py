@@ -12,7 +12,7 @@ import numpy as np
 
 from rdk_yolo_ros.colour import nv12_to_rgb
 from rdk_yolo_ros.errors import ModelError, RuntimeUnavailableError
-from rdk_yolo_ros.runtimes.base import Runtime
+from rdk_yolo_ros.runtimes.base import Runtime, RuntimeOptions
 from rdk_yolo_ros.runtimes.onnx_metadata import (
     image_size,
     nv12_range_of,
@@ -44,6 +44,8 @@ class OnnxRuntime(Runtime):
             the board compiler's default.
         threads: threads for one inference; default: the environment variable
             RDK_YOLO_ONNX_THREADS, else all processors, but 4 at the most.
+        options: `slots` alone means something here, 1 unless it is given: one inference uses
+            every thread. An inference that has begun cannot be given up.
 
     Raises:
         ModelError: no ONNX model, or one with another input, or that fails on a grey image.
@@ -52,11 +54,19 @@ class OnnxRuntime(Runtime):
     """
 
     name = 'onnx'
+    # A large network takes seconds on a small processor.
+    usual_timeout = 30.0
 
     def __init__(self, path: Path, nv12_range: Optional[str] = None,
-                 threads: Optional[int] = None) -> None:
+                 threads: Optional[int] = None,
+                 options: Optional[RuntimeOptions] = None) -> None:
         """Open the model, check it, and run it once."""
         self.path = Path(path)
+        if options is not None and options.slots is not None:
+            self.slots = options.slots
+        if options is not None and options.model_name is not None:
+            _log.warning('%s: model_name is %r, but an ONNX file has one model; ignored',
+                         self.path, options.model_name)
         self._session: Any = _open_session(self.path, threads)
         try:
             self._input_name, self._dtype, shape = _image_input(self._session, self.path)
@@ -110,6 +120,15 @@ class OnnxRuntime(Runtime):
         scales = quantization(properties, {n: a.shape for n, a in zip(names, arrays)}, self.path)
         return [TensorInfo(name, array.shape, array.dtype, **scales.get(name, {}))
                 for name, array in zip(names, arrays)]
+
+
+def missing() -> Optional[str]:
+    """Return why ONNX Runtime cannot be used here, or None."""
+    try:
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        return f'onnxruntime cannot be imported ({_one_line(error)}); pip install onnxruntime'
+    return None
 
 
 def rgb_planes(rgb: np.ndarray, dtype: Any = np.float32) -> np.ndarray:

@@ -59,9 +59,10 @@ def test_without_arguments_both_nodes_start_and_nothing_is_said(started):
 
 @pytest.mark.parametrize(('argument', 'value', 'node', 'parameter', 'expected'), [
     ('dnn_example_config_file', 'a.json', 'yolo', 'config_file', 'a.json'),
-    # Of these the node says that they have no effect, and what to use instead.
+    # Of this the node says that it has no effect, and what to use instead.
     ('dnn_example_dump_render_img', '1', 'yolo', 'dump_render_img', 1),
     ('dump_render_img', '0', 'yolo', 'dump_render_img', 0),
+    ('publish_ai_msgs', 'true', 'yolo', 'publish_ai_msgs', 'true'),
     ('dnn_example_msg_pub_topic_name', 'results', 'yolo', 'msg_pub_topic_name', 'results'),
     ('msg_pub_topic_name', 'results', 'yolo', 'msg_pub_topic_name', 'results'),
     ('dnn_example_image_width', '1920', 'source', 'width', 1920),
@@ -108,3 +109,20 @@ def test_what_is_for_a_source_node_that_is_not_started_is_said(started, argument
     assert f'{argument}:={value} has no effect' in line
     assert 'use_source' in line
     assert set(nodes) == {'yolo'}
+
+
+@pytest.mark.parametrize(('argument', 'value', 'expected'), [
+    ('is_shared_mem_sub', '1', True), ('is_shared_mem_sub', 'false', False),
+    ('sharedmem_img_topic_name', '/left', '/left')])
+def test_where_a_camera_s_shared_memory_images_are_reaches_the_node(
+        started, argument, value, expected):
+    lines, nodes = started(use_source='false', **{argument: value})
+    assert lines == []
+    assert nodes['yolo'][argument] == expected
+
+
+def test_the_source_node_publishes_no_shared_memory_images_and_that_is_said(started):
+    (line,), nodes = started(is_shared_mem_sub='true')
+    assert 'is_shared_mem_sub:=true has no effect' in line
+    assert 'use_source:=false' in line
+    assert 'is_shared_mem_sub' not in nodes['yolo']

@@ -4,6 +4,7 @@ from pathlib import Path
 import random
 import threading
 
+import numpy as np
 import pytest
 
 pytest.importorskip('rclpy')
@@ -63,6 +64,26 @@ def test_percentiles_are_of_the_last_five_seconds(clock):
     for i in range(101):
         statistics.latency('infer', i / 1000)
     assert statistics.percentiles() == {'infer': pytest.approx((0.050, 0.095))}
+
+
+@pytest.mark.parametrize('count', [1, 2, 3, 20, 777])
+def test_percentiles_are_numpy_s(clock, count):
+    statistics = Statistics(clock)
+    seconds = np.random.default_rng(count).exponential(0.01, count)
+    for one in seconds:
+        statistics.latencies({'infer': one})
+    assert statistics.percentiles()['infer'] == pytest.approx(np.percentile(seconds, (50, 95)))
+
+
+def test_a_quiet_complaint_is_counted_and_not_logged(clock):
+    lines = []
+    complaints = Complaints(lines.append, clock=clock)
+    for _ in range(3):
+        complaints.report('the runtime is lost', quiet=True)
+    assert complaints.counts() == {'the runtime is lost': 3}
+    assert complaints.is_recent(1.0)
+    complaints.report('the runtime is lost')
+    assert lines == ['the runtime is lost']
 
 
 def test_the_oldest_unfinished_frame_is_known(clock):

@@ -27,10 +27,11 @@ from vision_msgs.msg import Detection2DArray, LabelInfo  # noqa: E402
 
 from rdk_yolo_ros.decode import DecodeOptions  # noqa: E402
 from rdk_yolo_ros.detections import Detections  # noqa: E402
-from rdk_yolo_ros.errors import WorkConfigError  # noqa: E402
+from rdk_yolo_ros.errors import ModelError, RuntimeLostError, WorkConfigError  # noqa: E402
 from rdk_yolo_ros.nodes.parameters import ALIASES, START_PARAMETERS, option_parameters  # noqa: E402
-from rdk_yolo_ros.nodes.yolo import YoloNode  # noqa: E402
+from rdk_yolo_ros.nodes.yolo import INFERENCE_TIMEOUT, YoloNode  # noqa: E402
 from rdk_yolo_ros.predictor import Prediction, _changed  # noqa: E402
+from rdk_yolo_ros.runtimes import RestartingRuntime, Runtime  # noqa: E402
 
 BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -48,6 +49,7 @@ class StandInPredictor:
         self.keypoint_names = ('head', 'foot')
         self.options = DecodeOptions()
         self.runtime = SimpleNamespace(name='stand-in', slots=slots, input_hw=(640, 640))
+        self.give_up_after = None
         self.extras = []
         self.gate = threading.Event()
         self.gate.set()
@@ -457,7 +459,8 @@ def test_every_parameter_describes_itself(graph, predictor, start):
 
 @pytest.mark.parametrize(('name', 'value'), [
     ('image_transport', 'theora'), ('class_id_format', 'number'), ('score_threshold', 2.0),
-    ('slots', -1), ('image_color_range', 'wide'), ('score_threshold', 'high')])
+    ('slots', -1), ('slots', 33), ('inference_timeout', -1.0), ('image_color_range', 'wide'),
+    ('score_threshold', 'high')])
 def test_a_wrong_parameter_at_the_start_is_an_error_that_names_it(
         graph, predictor, name, value):
     with pytest.raises(ParameterException, match=name):
@@ -481,8 +484,8 @@ DNN_NODE_EXAMPLE = {
     'config_file': ('some.json', 'taken'), 'ros_img_topic_name': ('/image', 'taken'),
     'feed_type': (0, 'said'), 'image': ('config/target.jpg', 'said'), 'image_type': (1, 'said'),
     'image_width': (960, 'said'), 'image_height': (544, 'said'),
-    'is_shared_mem_sub': (1, 'said'), 'sharedmem_img_topic_name': ('/hbmem_img', 'said'),
-    'dump_render_img': (1, 'said'), 'msg_pub_topic_name': ('hobot_dnn_detection', 'said')}
+    'is_shared_mem_sub': (0, 'taken'), 'sharedmem_img_topic_name': ('/left', 'said'),
+    'dump_render_img': (1, 'said'), 'msg_pub_topic_name': ('hobot_dnn_detection', 'taken')}
 
 
 def test_every_parameter_of_dnn_node_example_is_taken_or_said_to_have_no_effect(
@@ -530,7 +533,7 @@ def test_the_documentation_lists_the_parameters_as_they_are_declared(graph, pred
         if line.startswith('| `'):
             rows[cells[0].split('`')[1]] = (cells[0].endswith('*'), *cells[1:4])
     specs = {spec.name: spec for spec in
-             (*START_PARAMETERS, *option_parameters(DecodeOptions()))}
+             (*START_PARAMETERS, INFERENCE_TIMEOUT, *option_parameters(DecodeOptions()))}
     assert set(rows) == set(specs)
     for name, (changeable, kind, default, limits) in rows.items():
         descriptor, value = node.describe_parameter(name), node.get_parameter(name).value
@@ -569,7 +572,8 @@ def test_diagnostics_tell_rates_drops_and_latencies(predictor, start, images, wa
     values = {pair.key: pair.value for pair in status.values}
     assert float(values['input rate (Hz)']) > 10
     assert float(values['result rate (Hz)']) > 10
-    for stage in ('wait', 'letterbox', 'infer', 'decode', 'publish', 'stamp to result'):
+    for stage in ('wait', 'convert', 'letterbox', 'infer', 'decode', 'turn', 'publish',
+                  'stamp to result'):
         assert float(values[f'{stage} p50 (ms)']) <= float(values[f'{stage} p95 (ms)'])
     assert values['runtime'] == 'stand-in'
     assert values['dropped: failed'] == '0'
@@ -600,6 +604,118 @@ def test_a_slow_camera_is_no_missing_one(predictor, start, images, watch, wait_u
     (status,) = node._report.message().status
     assert status.level == DiagnosticStatus.WARN
     assert status.message == 'no images on /image_raw: although it has 1 publisher(s)'
+
+
+def arrival(seq=1):
+    return SimpleNamespace(message=nv12_image(seq=seq), at=time.monotonic())
+
+
+def test_a_model_that_hangs_is_given_up_and_told_of(graph, predictor, images, watch, wait_until):
+    node = graph.add(YoloNode(
+        predictor=predictor, context=graph.context,
+        parameter_overrides=[Parameter('inference_timeout', value=0.2)]))
+    lines = []
+    node._complaints._log = lines.append
+    results = watch(Detection2DArray, '/yolo/detections')
+    predictor.gate.clear()
+    node._pipeline.submit(arrival())
+    wait_until(lambda: node._statistics.total('inference timeout') == 1)
+    (status,) = node._report.message().status
+    assert status.level == DiagnosticStatus.WARN
+    assert status.message.startswith('1 inference(s) were given up and have not returned')
+    values = {pair.key: pair.value for pair in status.values}
+    assert (values['dropped: given up'], values['inference timeouts']) == ('1', '1')
+    assert 'InferenceTimeoutError' in lines[0]
+    # Another thread has the slot, and takes the next image.
+    node._predictor = SimpleNamespace(
+        predict=lambda frame, extras: Prediction(Detections.empty('pose', 2), {}),
+        runtime=predictor.runtime)
+    images.publish(nv12_image(seq=2))
+    results.wait(where=lambda r: r.header.frame_id == 'camera_2')
+    node._predictor = predictor
+    predictor.gate.set()
+    wait_until(lambda: node._pipeline.hung == 0)
+    assert [r.header.frame_id for r in results.messages] == ['camera_2']
+
+
+def test_a_model_that_never_returns_is_an_error(graph, predictor, wait_until):
+    node = graph.add(YoloNode(
+        predictor=predictor, context=graph.context,
+        parameter_overrides=[Parameter('inference_timeout', value=0.1)]))
+    predictor.gate.clear()
+    for calls in range(1, 4):
+        node._pipeline.submit(arrival(calls))
+        wait_until(lambda calls=calls: predictor.calls == calls)
+        wait_until(lambda calls=calls: node._pipeline.stats.timed_out == calls)
+    (status,) = node._report.message().status
+    assert status.level == DiagnosticStatus.ERROR
+    assert '3 inferences have not returned, no slot is left' in status.message
+    predictor.gate.set()
+
+
+class StandInRuntime(Runtime):
+    """A stand-in for a runtime: it is lost at once, and `busy` keeps it from being opened."""
+
+    name = 'stand-in'
+    busy = False
+
+    def __init__(self, on_close=lambda: None):
+        if self.busy:
+            raise ModelError('the BPU is busy')
+        self.path, self.input_hw, self.outputs = Path('m.bin'), (640, 640), []
+        self.on_close = on_close
+
+    def run(self, nv12):
+        raise RuntimeLostError('the worker is gone')
+
+    def close(self):
+        self.on_close()
+
+
+def test_a_runtime_that_never_returns_is_opened_again_and_goes_on(
+        graph, predictor, images, watch, wait_until):
+    # What hangs in the old one returns when that is closed.
+    predictor.runtime = RestartingRuntime(lambda: StandInRuntime(predictor.gate.set), 0.05)
+    node = graph.add(YoloNode(
+        predictor=predictor, context=graph.context,
+        parameter_overrides=[Parameter('inference_timeout', value=0.1)]))
+    results = watch(Detection2DArray, '/yolo/detections')
+    predictor.gate.clear()
+    for calls in range(1, 4):
+        node._pipeline.submit(arrival(calls))
+        wait_until(lambda calls=calls: node._pipeline.stats.timed_out == calls)
+    wait_until(lambda: predictor.runtime.restarts == 1)
+    wait_until(lambda: not node._pipeline.is_stuck)
+    images.publish(nv12_image(seq=9))
+    results.wait(where=lambda r: r.header.frame_id == 'camera_9')
+    assert len(results) == 1
+    assert '3 inferences' in predictor.runtime.last_error
+    wait_until(lambda: node._pipeline.hung == 0)
+    predictor.runtime.close()
+
+
+def test_a_lost_runtime_s_state_is_told_and_its_frames_are_counted_quietly(
+        graph, predictor, wait_until, monkeypatch):
+    predictor.runtime = RestartingRuntime(StandInRuntime)
+    monkeypatch.setattr(StandInRuntime, 'busy', True)
+    predictor.predict = lambda frame, extras: predictor.runtime.run(None)
+    node = graph.add(YoloNode(predictor=predictor, context=graph.context))
+    lines = []
+    node._complaints._log = lines.append
+    try:
+        for count in range(1, 6):
+            node._pipeline.submit(arrival(count))
+            wait_until(lambda count=count: node._statistics.total('failed') == count)
+        (status,) = node._report.message().status
+        assert status.level == DiagnosticStatus.ERROR
+        assert status.message == 'the runtime is reopening: the worker is gone'
+        values = {pair.key: pair.value for pair in status.values}
+        assert (values['runtime state'], values['runtime restarts']) == ('reopening', '0')
+        wait_until(lambda: predictor.runtime.last_error == 'ModelError: the BPU is busy')
+    finally:
+        predictor.runtime.close()
+    assert lines == []
+    assert sum(node._complaints.counts().values()) == 5
 
 
 # The library's log

@@ -81,7 +81,7 @@ def test_every_public_name_can_be_imported():
 
 OBJECTS = {'frame': 'Frame', 'letterbox': 'Letterbox', 'runtime': 'Runtime', 'decoder': 'Decoder',
            'predictor': 'Predictor', 'pipeline': 'Pipeline', 'masks': 'InstanceMasks',
-           'video': 'SceneVideo'}
+           'video': 'SceneVideo', 'slot': 'Slot', 'restarting': 'RestartingRuntime'}
 
 
 def documented_signatures():

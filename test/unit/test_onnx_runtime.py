@@ -2,7 +2,9 @@
 
 import builtins
 import json
+import sys
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import onnx_models
@@ -10,7 +12,14 @@ from onnx_models import TensorProto, helper
 import pytest
 
 from rdk_yolo_ros.errors import FrameError, ModelError, RuntimeUnavailableError
-from rdk_yolo_ros.runtimes import ModelMetadata, Runtime, open_runtime
+from rdk_yolo_ros.runtimes import (
+    RUNTIMES,
+    ModelMetadata,
+    Runtime,
+    RuntimeOptions,
+    open_runtime,
+    opening,
+)
 from rdk_yolo_ros.runtimes.onnx import OnnxRuntime, rgb_planes
 
 
@@ -20,7 +29,7 @@ def fails(path, kind=ModelError, **arguments):
         open_runtime(path, **arguments)
     message = str(caught.value)
     assert '\n' not in message
-    assert len(message) < 600
+    assert len(message) < 1000
     return message
 
 
@@ -347,20 +356,70 @@ def test_a_path_that_is_no_model(tmp_path, name, says):
     assert says in fails(tmp_path / name)
 
 
-@pytest.mark.parametrize(('name', 'runtime'), [
-    ('m.bin', 'auto'), ('m.hbm', 'auto'), ('m.bin', 'pyeasy_dnn'), ('m.hbm', 'hbm'),
-    ('m.bin', 'libdnn')])
-def test_a_board_model_says_what_to_do(tmp_path, name, runtime):
+@pytest.mark.parametrize(('name', 'runtime', 'names'), [
+    ('m.bin', 'auto', ('libdnn', 'hbm_runtime', 'hobot_dnn')), ('m.hbm', 'auto', ('hbm_runtime',)),
+    ('m.bin', 'pyeasy_dnn', ('hobot_dnn',)), ('m.hbm', 'hbm', ('hbm_runtime',)),
+    ('m.bin', 'libdnn', ('libdnn.so',))])
+def test_a_board_model_says_what_is_missing_and_what_to_do(tmp_path, name, runtime, names):
     (tmp_path / name).write_bytes(b'x')
     message = fails(tmp_path / name, RuntimeUnavailableError, name=runtime)
     assert 'BPU' in message
     assert '.onnx' in message
+    assert all(library in message for library in names)
+
+
+class StandInRuntime(Runtime):
+    """A stand-in for a board's runtime; tells what it was opened with."""
+
+    def __init__(self, path, nv12_range=None, options=None):
+        self.path, self.given = path, (nv12_range, options)
+
+    def run(self, nv12):
+        raise NotImplementedError
+
+    def close(self):
+        pass
+
+
+def stand_in_module(monkeypatch, name, missing=None):
+    """Put a stand-in in the place of a runtime's module."""
+    home = opening._HOMES[name]
+    module = SimpleNamespace(missing=lambda: missing,
+                             **{home.name: type(home.name, (StandInRuntime,), {'name': name})})
+    monkeypatch.setitem(sys.modules, f'rdk_yolo_ros.runtimes.{home.module}', module)
+
+
+@pytest.mark.parametrize(('suffix', 'missing', 'chosen'), [
+    ('.bin', [], 'libdnn'), ('.bin', ['libdnn'], 'hbm'), ('.bin', ['libdnn', 'hbm'], 'pyeasy_dnn'),
+    ('.BIN', ['hbm'], 'libdnn'), ('.hbm', [], 'hbm')])
+def test_auto_takes_the_first_runtime_that_can_be_used_and_says_why(
+        tmp_path, monkeypatch, caplog, suffix, missing, chosen):
+    for name in ('libdnn', 'hbm', 'pyeasy_dnn'):
+        stand_in_module(monkeypatch, name, f'{name} is not here' if name in missing else None)
+    (tmp_path / f'm{suffix}').write_bytes(b'x')
+    options = RuntimeOptions(slots=3)
+    with caplog.at_level('INFO'):
+        runtime = open_runtime(tmp_path / f'm{suffix}', nv12_range='limited', options=options)
+    assert runtime.name == chosen
+    assert runtime.given == ('limited', options)
+    assert [name for name in RUNTIMES if f'{name} is not here' in caplog.text] == [
+        name for name in missing if RUNTIMES.index(name) < RUNTIMES.index(chosen)]
+    if suffix != '.hbm':
+        assert f'runtime {chosen}, as ' in caplog.text
+
+
+def test_a_model_name_costs_one_warning_with_onnx(tmp_path, caplog):
+    path = onnx_models.echo(tmp_path / 'm.onnx')
+    open_runtime(path, options=RuntimeOptions(model_name='yolo')).close()
+    message, = caplog.messages
+    assert "model_name is 'yolo'" in message
+    assert 'ignored' in message
 
 
 def test_an_unknown_runtime_gets_the_known_ones(tmp_path):
     path = onnx_models.echo(tmp_path / 'm.onnx')
     message = fails(path, RuntimeUnavailableError, name='tensorrt')
-    assert "'tensorrt' is not known, expected one of auto, onnx, pyeasy_dnn" in message
+    assert "'tensorrt' is not known, expected one of auto, onnx, libdnn, hbm, " in message
 
 
 def test_without_onnxruntime_it_says_how_to_get_it(tmp_path, monkeypatch):

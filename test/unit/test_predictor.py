@@ -4,6 +4,7 @@ from dataclasses import replace
 import json
 from pathlib import Path
 import threading
+import time
 
 from head_tensors import SEED_ORDERS, SEED_TASKS, as_outputs, levels_by_role, planted_heads
 import numpy as np
@@ -13,10 +14,17 @@ from reference_decoder import reference_decode
 
 from rdk_yolo_ros import coco
 from rdk_yolo_ros.decode import DecodeOptions
-from rdk_yolo_ros.errors import FrameError, HeadError, ModelError, RdkYoloError, WorkConfigError
+from rdk_yolo_ros.errors import (
+    FrameError,
+    HeadError,
+    ModelError,
+    RdkYoloError,
+    RuntimeLostError,
+    WorkConfigError,
+)
 from rdk_yolo_ros.frame import Frame
 from rdk_yolo_ros.predictor import Prediction, Predictor
-from rdk_yolo_ros.runtimes import ModelMetadata, Runtime, open_runtime
+from rdk_yolo_ros.runtimes import ModelMetadata, Runtime, RuntimeOptions, open_runtime
 from rdk_yolo_ros.work_config import WorkConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,11 +42,14 @@ class StandInRuntime(Runtime):
         self.input_hw, self.outputs, self.metadata = input_hw, infos, metadata
         self.arrays = arrays
         self.closed = 0
+        self.lost = False
 
     def run(self, nv12):
         self.check_nv12(nv12)
         if self.closed:
             raise ModelError('closed')
+        if self.lost:
+            raise RuntimeLostError('lost')
         return [array.copy() for array in self.arrays]
 
     def close(self):
@@ -183,7 +194,7 @@ def test_it_agrees_with_the_reference_decoder_for_every_seeds_outputs(config, na
 def test_a_prediction_has_its_timings(detector):
     prediction = detector.predict(picture((64, 64), (8, 8, 8, RED)))
     assert isinstance(prediction, Prediction)
-    assert set(prediction.timings) == {'letterbox', 'infer', 'decode'}
+    assert set(prediction.timings) == {'slot wait', 'letterbox', 'infer', 'decode'}
     assert all(0 < seconds < 5 for seconds in prediction.timings.values())
     assert len(prediction.detections) == 1
 
@@ -342,13 +353,6 @@ def test_integer_prototypes_need_a_scale(config):
         Predictor.from_config(config(), runtime)
 
 
-def test_a_model_name_costs_one_warning(config, caplog):
-    Predictor.from_config(config(model_name='yolo'), stand_in())
-    message, = caplog.messages
-    assert message.startswith("my.json: model_name is 'yolo', ")
-    assert 'ignored' in message
-
-
 def test_mask_coefficients_are_checked(config):
     runtime = stand_in((80, 64, 32), prototypes=32)
     assert Predictor.from_config(config(num_mask=32), runtime).task == 'segment'
@@ -489,6 +493,64 @@ def test_a_runtime_that_was_passed_in_stays_open(config):
     with pytest.raises(RdkYoloError):
         Predictor.from_config(config(class_num=1), runtime)
     assert runtime.closed == 0
+
+
+@pytest.fixture
+def opened_with(monkeypatch):
+    """Put stand-ins in the place of what is opened; returns what they were opened with."""
+    calls = []
+
+    def opener(path, name, nv12_range, options):
+        runtime = stand_in()
+        runtime.path = Path(path)
+        runtime.usual_timeout = 4.0
+        runtime.longest_call = 3 * options.timeout if name == 'libdnn' else None
+        calls.append((name, options, runtime))
+        return runtime
+
+    monkeypatch.setattr('rdk_yolo_ros.predictor.open_runtime', opener)
+    return calls
+
+
+def test_the_configuration_s_options_reach_the_runtime(config, opened_with):
+    Predictor.from_config(config())
+    Predictor.from_config(config(bpu_priority=7, bpu_cores=[1], inference_timeout=0.5,
+                                 model_name='pose'), slots=3)
+    Predictor.from_config(config(inference_timeout=0.5), inference_timeout=0.25)
+    assert [options for _, options, _ in opened_with] == [
+        RuntimeOptions(),
+        RuntimeOptions(3, 0.5, 7, (1,), 'pose'),
+        RuntimeOptions(timeout=0.25)]
+
+
+@pytest.mark.parametrize(('values', 'named'), [({'slots': 33}, 'slots is 33'),
+                                               ({'inference_timeout': -1}, 'timeout is -1')])
+def test_options_of_the_runtime_out_of_their_range_are_named(config, values, named):
+    with pytest.raises(ValueError, match=named):
+        Predictor.from_config(config(), **values)
+
+
+def test_a_predictor_says_when_to_give_it_up(config, opened_with):
+    assert Predictor.from_config(config(), 'onnx').give_up_after == 4.0
+    assert Predictor.from_config(config(inference_timeout=0.5), 'onnx').give_up_after == 0.5
+    # A runtime that gives up itself is left a second to say so.
+    assert Predictor.from_config(config(inference_timeout=0.5), 'libdnn').give_up_after == 2.5
+    assert Predictor.from_config(config(), 'libdnn').give_up_after == 7.0
+
+
+def test_a_runtime_that_is_lost_is_opened_again_with_the_same_options(config, opened_with):
+    with Predictor.from_config(config(bpu_priority=7), slots=2) as predictor:
+        opened_with[0][2].lost = True
+        with pytest.raises(RuntimeLostError):
+            predictor(picture((64, 64)))
+        end = time.monotonic() + 10
+        while predictor.runtime.state != 'running':
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert len(predictor(picture((64, 64)))) == 0
+    (_, first, lost), (_, second, _) = opened_with
+    assert first == second == RuntimeOptions(slots=2, priority=7)
+    assert lost.closed == 1
 
 
 def test_a_configuration_object_is_as_good_as_its_file(tmp_path):

@@ -16,7 +16,8 @@ pytestmark = pytest.mark.skipif(
     not (ROS_ENV / 'setup.sh').is_file() or not sys.platform.startswith('linux'),
     reason='needs the source checkout, on Linux')
 
-# From the message reference of vision_msgs 4.1 and of composition_interfaces in Humble and Jazzy.
+# From the message reference of vision_msgs 4.1 and of composition_interfaces in Humble and Jazzy,
+# and from hobot_msgs 2.0 of TROS.
 FIELDS = {
     'vision_msgs/msg/BoundingBox2D':
         'vision_msgs/Pose2D center, float64 size_x, float64 size_y',
@@ -62,10 +63,39 @@ FIELDS = {
         'bool success, string error_message, string full_node_name, uint64 unique_id',
     'composition_interfaces/srv/UnloadNode':
         'uint64 unique_id, ---, bool success, string error_message',
+    'ai_msgs/msg/Attribute':
+        'string type, float32 value, float32 confidence',
+    'ai_msgs/msg/Capture':
+        'std_msgs/Header header, sensor_msgs/Image img, float32[] features, '
+        'ai_msgs/DBResult db_result',
+    'ai_msgs/msg/DBResult':
+        'string db_type, string match_id, float32 distance, float32 similarity',
+    'ai_msgs/msg/PerceptionInfo':
+        'std_msgs/Header header, uint32 height, uint32 width, string[] class_names',
+    'ai_msgs/msg/PerceptionTargets':
+        'std_msgs/Header header, int16 fps, ai_msgs/Perf[] perfs, ai_msgs/Target[] targets, '
+        'ai_msgs/Target[] disappeared_targets',
+    'ai_msgs/msg/Perf':
+        'string type, builtin_interfaces/Time stamp_start, builtin_interfaces/Time stamp_end, '
+        'float64 time_ms_duration',
+    'ai_msgs/msg/Point':
+        'string type, geometry_msgs/Point32[] point, float32[] confidence',
+    'ai_msgs/msg/Roi':
+        'string type, sensor_msgs/RegionOfInterest rect, float32 confidence',
+    'ai_msgs/msg/Target':
+        'string type, uint64 track_id, ai_msgs/Roi[] rois, ai_msgs/Attribute[] attributes, '
+        'ai_msgs/Point[] points, ai_msgs/Capture[] captures',
+    **{f'hbm_img_msgs/msg/HbmMsg{kind}':
+        'int32 index, builtin_interfaces/Time time_stamp, uint32 height, uint32 width, '
+        f'uint32 data_size, uint32 step, uint8[12] encoding, uint8[{size}] data, '
+        f'uint32 MAX_SIZE={size}'
+       for kind, size in (('1080P', 6220800), ('540P', 1555200), ('480P', 921600))},
 }
 
 # Type hashes (REP 2011) that builds of the upstream packages carry: of vision_msgs 4.1.1 on Jazzy
-# and of composition_interfaces on Kilted. Equal hashes are equal types on the wire.
+# and of composition_interfaces on Kilted. Equal hashes are equal types on the wire. TROS is built
+# on Humble, which has no hashes: those are what Jazzy's rosidl makes of the definitions in
+# hobot_msgs 2.0.
 UPSTREAM_HASHES = {
     'vision_msgs/msg/BoundingBox2D':
         '008eacbb0cf8f26e83795547bed013eec3675485ef386ec056d80eaaf1c1ce2f',
@@ -105,6 +135,30 @@ UPSTREAM_HASHES = {
         '2e521ef6066fba6d7fc3a3b175d486709f01b4d738d9a59188858546fc8e5acd',
     'composition_interfaces/srv/UnloadNode':
         'dce562f83adc735ddcfe9dfb927b89293d4dd0fe2b8fc91e772fb83e970a43b0',
+    'ai_msgs/msg/Attribute':
+        '7d67707309872866e230524535417b1b901ef3b44896d377da34f5c8c44b49cf',
+    'ai_msgs/msg/Capture':
+        '2f018f542657cb1ff79c82111f480d5d0ff3edd755c9f7c1d725a9303341cf8e',
+    'ai_msgs/msg/DBResult':
+        '28a8219f2b76324bd181d9d11057feaa2b4d447d49c4a4838ef9ea1612c78ad5',
+    'ai_msgs/msg/PerceptionInfo':
+        'a047b013509e11ba6372d58b66336409fd03322a29adac0433b6798c8278d672',
+    'ai_msgs/msg/PerceptionTargets':
+        '7f64442bc06e30e9a598d7d6f7b9a49ce300c139de19c3dabc8fb96bd4fc2773',
+    'ai_msgs/msg/Perf':
+        'c164600047db630924a68ffdf7e267492b33d0b2c43fc88ac507f74a24c12e40',
+    'ai_msgs/msg/Point':
+        '9657c9ab37b715529d9e1a4eb171d03bdae1cce0891af7f21cc460870535fbeb',
+    'ai_msgs/msg/Roi':
+        '91848cb0ac29adf3d2d8c675d12e610145c0cd16df3dd2ee9f045c8769524b64',
+    'ai_msgs/msg/Target':
+        'ef3fdd312c841e7b8d3dee7a396106cfaf8eaf322a551a9fabc78f34b25ce0fb',
+    'hbm_img_msgs/msg/HbmMsg1080P':
+        '1263d0508f3b2fbb44e26287d0e91c665716cd6f49c3f8bb955952c47084de01',
+    'hbm_img_msgs/msg/HbmMsg480P':
+        '57d76c1e0b7add152d061446cca834785500b61b7717db79f8e06d35cd7074d4',
+    'hbm_img_msgs/msg/HbmMsg540P':
+        'f1dc6750801a3d51fe1d7dedbe5576a53f68cd6d5c0730040d33a8331068f505',
 }
 
 
@@ -117,7 +171,7 @@ def test_an_interface_has_upstreams_fields_in_upstreams_order(interface):
 
 
 def test_no_interface_is_missing_from_its_packages_build():
-    for package in ('vision_msgs', 'composition_interfaces'):
+    for package in ('vision_msgs', 'composition_interfaces', 'ai_msgs', 'hbm_img_msgs'):
         folder = ROS_ENV / 'interfaces' / package
         files = {str(path.relative_to(folder)) for path in folder.glob('*/*.[ms][sr][gv]')}
         assert files == {f'{kind}/{name}.{kind}' for owner, kind, name in

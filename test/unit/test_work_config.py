@@ -15,6 +15,7 @@ import yaml
 
 from rdk_yolo_ros import coco, share
 from rdk_yolo_ros.errors import WorkConfigError
+from rdk_yolo_ros.runtimes import RUNTIMES
 from rdk_yolo_ros.work_config import SCHEMA_NAME, WorkConfig, known_keys, schema
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,7 +112,7 @@ def test_the_schemas_defaults_are_the_loaders(write):
     defaults = {k: p['default'] for k, p in schema()['properties'].items() if 'default' in p}
     assert defaults == {key: getattr(config, key) for key in defaults}
     assert set(defaults) == {'score_threshold', 'nms_threshold', 'nms_top_k', 'max_detections',
-                             'runtime', 'class_agnostic', 'native_masks'}
+                             'runtime', 'class_agnostic', 'native_masks', 'bpu_priority'}
 
 
 def test_yaml_and_json_say_the_same(write):
@@ -365,6 +366,12 @@ def test_an_unknown_key_like_none_gets_them_all(write):
     ('score_thresholds', {}, 'expected a mapping of class names'),
     ('score_thresholds', {'a': 2}, '.a is 2, expected a number from 0 to 1'),
     ('score_thresholds', {'a': '1'}, ".a is '1', expected a number from 0 to 1; take the quotes"),
+    ('bpu_priority', 256, 'a whole number from 0 to 255'), ('bpu_priority', -1, 'is -1'),
+    ('bpu_cores', 0, 'is 0, expected a list of at least 1, each a whole number from 0 to 7'),
+    ('bpu_cores', [], 'a list of at least 1'), ('bpu_cores', [1, 1], 'no value twice'),
+    ('bpu_cores', [0, 1, 2, 3, 4, 5, -1], '[6] is -1, expected a whole number from 0 to 7'),
+    ('inference_timeout', 0, 'a number from 0.01 to 3600'),
+    ('inference_timeout', '2', "is '2', expected a number from 0.01 to 3600; take the quotes"),
     ('runtime', 'tensorrt', 'one of auto, onnx'), ('nv12_range', 'bt709', 'one of full, limited'),
     ('keypoint_names', ['a', 1], ''), ('class_names', [''], ''), ('model_name', '', ''),
     ('dnn_Parser', 8, 'is 8'), ('dnn_Parser', 'yolov88', 'did you mean yolov8?'),
@@ -380,15 +387,22 @@ def test_a_wrong_value_names_key_value_and_expectation(write, key, value, says):
                                                  'score_thresholds')
 
 
-def test_what_is_not_in_this_version_is_marked_in_the_schema():
-    # A warning when used (test_predictor), and what open_runtime refuses (test_onnx_runtime).
-    marked = {key for key, part in schema()['properties'].items()
-              if 'not in this version' in part['description'].lower()}
-    assert marked == {'model_name', 'runtime'}
-    sentence, = re.findall(r'[^.;]*: not in this version',
-                           schema()['properties']['runtime']['description'])
-    for value in ('pyeasy_dnn', 'hbm', 'libdnn'):
-        assert f'`{value}`' in sentence
+def test_everything_in_the_schema_is_in_this_version():
+    assert not [key for key, part in schema()['properties'].items()
+                if 'not in this version' in part['description'].lower()]
+
+
+def test_the_schema_s_runtimes_are_those_that_can_be_opened():
+    assert set(schema()['properties']['runtime']['enum']) == {'auto', *RUNTIMES}
+
+
+def test_what_the_bpu_is_to_do(write):
+    config = WorkConfig.load(write({'bpu_priority': 255, 'bpu_cores': [1, 0],
+                                    'inference_timeout': 0.5, 'model_name': 'pose'}))
+    assert (config.bpu_priority, config.bpu_cores) == (255, (1, 0))
+    assert (config.inference_timeout, config.model_name) == (0.5, 'pose')
+    config = WorkConfig.load(write({}))
+    assert (config.bpu_priority, config.bpu_cores, config.inference_timeout) == (0, (), None)
 
 
 def test_an_item_of_a_list_is_named_by_its_index(write):

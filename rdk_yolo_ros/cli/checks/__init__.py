@@ -1,0 +1,1 @@
+"""What `rdk-yolo doctor` looks at; one file a subject."""
