@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 import numbers
-from typing import Optional
-
-import numpy as np
+from typing import Any, Optional
 
 
 @dataclass(frozen=True)
@@ -53,10 +51,9 @@ class DecodeOptions:
         for key in ('score_threshold', 'nms_threshold'):
             object.__setattr__(self, key, _fraction(key, getattr(self, key)))
         for key in ('nms_top_k', 'max_detections', 'top_k'):
-            value = getattr(self, key)
+            value: Any = getattr(self, key)
             # Written so that NaN and infinity fail, too.
-            if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.number)) \
-                    or not 1 <= value < 2 ** 63 or int(value) != value:
+            if not _is_number(value) or not 1 <= value < 2 ** 63 or int(value) != value:
                 raise ValueError(f'{key} is {value!r}, expected a whole number of 1 or more')
             object.__setattr__(self, key, int(value))
         if self.classes is not None:
@@ -75,7 +72,11 @@ class DecodeOptions:
 
 def _fraction(key: str, value: float) -> float:
     # Written so that NaN fails, too.
-    if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.number)) \
-            or not 0.0 <= value <= 1.0:
+    if not _is_number(value) or not 0.0 <= value <= 1.0:
         raise ValueError(f'{key} is {value!r}, expected a number from 0 to 1')
     return float(value)
+
+
+def _is_number(value: Any) -> bool:
+    # numpy's numbers are Real ones, too.
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
