@@ -33,7 +33,7 @@ class Work(NamedTuple):
 
     Attributes:
         began: when work on it began, on the monotonic clock, in seconds.
-        timings: seconds for each step: 'letterbox', 'infer', 'decode'.
+        timings: seconds for each step: 'convert', 'slot wait', 'letterbox', 'infer', 'decode'.
 
     """
 
@@ -111,9 +111,10 @@ def performance(work: Work, header: Header, model: str, now: Time, now_monotonic
         now_monotonic: the same moment on the monotonic clock, in seconds.
 
     Returns:
-        `_preprocess`: letterbox. `_predict_infer`: infer. `_predict_parse`: decode.
-        `_postprocess`: from the outputs to this message. `_pipeline`: from the image's stamp to
-        this message, left out where the stamp is not of the node's clock.
+        `_preprocess`: conversion, wait for a slot, letterbox. `_predict_infer`: infer.
+        `_predict_parse`: decode. `_postprocess`: from the outputs to this message. `_pipeline`:
+        from the image's stamp to this message, left out where the stamp is not of the node's
+        clock.
 
     """
     msgs = ai_msgs()
@@ -122,8 +123,10 @@ def performance(work: Work, header: Header, model: str, now: Time, now_monotonic
     def moment(seconds: float) -> int:
         return end + round((seconds - now_monotonic) * 1e9)
 
+    # What comes before the letterbox: the image's conversion, and the wait for memory.
     preprocess = work.began
-    infer = preprocess + work.timings.get('letterbox', 0.0)
+    infer = preprocess + sum(work.timings.get(step, 0.0)
+                             for step in ('convert', 'slot wait', 'letterbox'))
     parse = infer + work.timings.get('infer', 0.0)
     parsed = parse + work.timings.get('decode', 0.0)
     steps = [('preprocess', moment(preprocess), moment(infer)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 import sys
+import threading
 import time
 import traceback
 from typing import Any, NamedTuple, Optional, Union
@@ -46,6 +47,8 @@ from rdk_yolo_ros.predictor import Predictor
 from rdk_yolo_ros.runtimes import RestartingRuntime, Runtime
 from rdk_yolo_ros.share import find_file
 
+# How long the model may take to close.
+_CLOSING_S = 1.0
 _OPTIONS = ('score_threshold', 'nms_threshold', 'nms_top_k', 'max_detections', 'classes')
 
 INFERENCE_TIMEOUT = ParameterSpec(
@@ -147,12 +150,22 @@ class YoloNode(Node):
         Stop predicting, then destroy the node.
 
         Returns whether every thread has ended; a call into the model that hangs is waited for
-        less than a second.
+        less than a second, and the model is closed under it, so that its memory and its
+        processes do not stay until this process ends.
         """
         stopped = self._pipeline is None or self._pipeline.close()
-        if self._owns_predictor and self._predictor is not None and stopped:
-            self._predictor.close()
-            self._predictor = None
+        if self._owns_predictor and self._predictor is not None:
+            # A driver that hangs may hang here, too.
+            closing = threading.Thread(target=self._predictor.close, name='predictor-closing',
+                                       daemon=True)
+            closing.start()
+            closing.join(_CLOSING_S)
+            # Closing cancels what hung, where the runtime can.
+            if not stopped and self._pipeline is not None:
+                stopped = self._pipeline.close(timeout=0.2)
+            stopped = stopped and not closing.is_alive()
+            if stopped:
+                self._predictor = None
         self._library_log.close()
         super().destroy_node()
         return stopped
@@ -203,10 +216,9 @@ class YoloNode(Node):
             prediction = self._predictor.predict(frame, extras=self._results.needs_extras())
         finally:
             statistics.end_work()
-        statistics.latencies({'wait': begin - arrival.at, 'convert': converted - begin,
-                              **prediction.timings})
-        return _Outcome(prediction.detections, frame.hw, Work(begin, prediction.timings),
-                        time.monotonic())
+        steps = {'convert': converted - begin, **prediction.timings}
+        statistics.latencies({'wait': begin - arrival.at, **steps})
+        return _Outcome(prediction.detections, frame.hw, Work(begin, steps), time.monotonic())
 
     def _on_result(self, arrival: _Arrival, outcome: _Outcome) -> None:
         begin = time.monotonic()
@@ -238,9 +250,9 @@ class YoloNode(Node):
         runtime = self._predictor.runtime
         quiet = False
         if isinstance(runtime, RestartingRuntime) and isinstance(error, RuntimeLostError):
-            quiet = True  # the runtime itself logs its loss and its return
             if self._pipeline.is_stuck:
                 runtime.lose(error)
+            quiet = runtime.state != 'running'  # the runtime itself logs its loss and its return
         self._complaints.report(f'{self._images.topic_name}: an image was left out: {text}', quiet)
 
 

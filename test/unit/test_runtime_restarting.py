@@ -144,7 +144,7 @@ def test_while_it_is_being_opened_calls_fail_at_once(restarting):
     assert runtime.state == 'reopening'
     begin = time.monotonic()
     for _ in range(100):
-        with pytest.raises(RuntimeLostError, match='stand-in runtime is being opened again .m.bin'):
+        with pytest.raises(RuntimeLostError, match='runtime is being opened again .m.bin'):
             runtime.run(GREY)
         with pytest.raises(RuntimeLostError), runtime.slot():
             pass
