@@ -22,6 +22,8 @@ CASES = (
     Case('libdnn', 1920, 1080, naive=True),
     Case('pyeasy_dnn', 640, 480, rate_bar=0.85, latency_bar=0.045),
     Case('pyeasy_dnn', 640, 480, naive=True),
+    Case('pyeasy_dnn', 1920, 1080, rate_bar=0.85, latency_bar=0.045),
+    Case('pyeasy_dnn', 1920, 1080, naive=True),
 )
 
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from array import array
 import json
+import signal
 import struct
 import sys
+import threading
 import time
 
 import numpy as np
 import rclpy
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -39,26 +42,22 @@ def stamped(message: bytes, nanoseconds: int) -> bytes:
 
 
 def publish(width: int, height: int, rate: float) -> None:
-    """Publish until the context ends."""
-    rclpy.init()
+    """Publish until SIGINT."""
+    stop = threading.Event()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    signal.signal(signal.SIGINT, lambda number, frame: stop.set())
     node = rclpy.create_node('camera')
     publisher = node.create_publisher(
         Image, 'image_raw', QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
     message = image(width, height)
     begin = time.monotonic()
     count = published = 0
-    try:
-        while rclpy.ok():
-            # A late frame does not make the next one late; one that has no time left is left out.
-            count = max(count + 1, int((time.monotonic() - begin) * rate))
-            time.sleep(max(0.0, begin + count / rate - time.monotonic()))
-            publisher.publish(stamped(message, time.time_ns()))
-            published += 1
-    except KeyboardInterrupt:
-        pass
-    except Exception:
-        if rclpy.ok():
-            raise
+    while not stop.is_set():
+        # A late frame does not make the next one late; one that has no time left is left out.
+        count = max(count + 1, int((time.monotonic() - begin) * rate))
+        time.sleep(max(0.0, begin + count / rate - time.monotonic()))
+        publisher.publish(stamped(message, time.time_ns()))
+        published += 1
     print(json.dumps({'images': published, 'seconds': time.monotonic() - begin}), flush=True)
 
 
