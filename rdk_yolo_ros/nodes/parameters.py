@@ -80,8 +80,8 @@ START_PARAMETERS = (
     ParameterSpec('runtime', 'auto',
                   "What runs the model; auto: the work configuration's choice, else what fits "
                   'the model file and is installed here.'),
-    ParameterSpec('slots', 0, 'How many frames are inferred at once; 0: as many as the runtime '
-                  'takes, which is also the limit.', value_range=(0, 32)),
+    ParameterSpec('slots', 0, 'How many frames are inferred at once, which the runtime is told '
+                  'when it is opened; 0: its own choice.', value_range=(0, 32)),
     ParameterSpec('class_id_format', 'name',
                   "What a detection's class_id holds: the class's name, or its index.",
                   choices=('name', 'index')),
