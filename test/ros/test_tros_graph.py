@@ -29,7 +29,8 @@ from rdk_yolo_ros.predictor import Predictor  # noqa: E402
 from rdk_yolo_ros.scenes import CLASS_NAMES  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
-STAND_INS = ROOT / 'test' / 'stand_ins'
+# A folder of its own: beside it lie stand-ins of libraries, which are not to be found here.
+STAND_INS = ROOT / 'test' / 'stand_ins' / 'tros'
 sys.path += [str(ROOT / 'dev' / 'demo'), str(STAND_INS)]
 from received import detections_from, keypoints_from  # noqa: E402
 from tros_camera import film, image_message  # noqa: E402

@@ -22,7 +22,7 @@ from rdk_yolo_ros.errors import FrameError  # noqa: E402
 from rdk_yolo_ros.nodes.images import frame_from_message, header_of  # noqa: E402
 from rdk_yolo_ros.nodes.perception import Work, perception_targets, performance  # noqa: E402
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'stand_ins'))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'stand_ins' / 'tros'))
 from tros_camera import image_message  # noqa: E402
 
 NAMES = ('person', 'ball', 'hand')
