@@ -33,11 +33,11 @@ def jpeg_size(data: np.ndarray) -> tuple[int, int]:
     at = 2
     try:
         if number(0) != 0xFFD8:
-            raise FrameError(f'JPEG of {data.size} bytes begins with {number(0):04x}, expected '
-                             'ffd8: the data are not JPEG')
+            raise FrameError(f'JPEG of {data.size} bytes begins with 0x{number(0):04x}, '
+                             'expected 0xffd8: the data are not JPEG')
         while True:
             if data[at] != 0xFF:
-                raise FrameError(f'JPEG has {int(data[at]):02x} at byte {at} where a marker was '
+                raise FrameError(f'JPEG has 0x{int(data[at]):02x} at byte {at} where a marker was '
                                  'expected: the data are corrupt')
             marker = int(data[at + 1])
             if marker in _JPEG_START_OF_FRAME:

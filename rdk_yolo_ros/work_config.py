@@ -127,6 +127,9 @@ class WorkConfig:
 
         """
         path = Path(os.path.abspath(os.path.expanduser(path)))
+        if path.suffix.lower() in ('.onnx', '.bin', '.hbm', '.pt') and path.is_file():
+            raise WorkConfigError(f'{path} is a model, expected a work configuration, JSON or '
+                                  f'YAML; one for it: rdk-yolo inspect {path}')
         return cls.from_mapping(read_mapping(path), source=str(path), base_dir=path.parent)
 
     @classmethod

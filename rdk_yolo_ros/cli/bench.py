@@ -84,15 +84,21 @@ def run(arguments: argparse.Namespace) -> int:
                            f'{_MOST_SLOTS}')
     if not 0 < arguments.seconds <= 600:
         raise RdkYoloError(f'--seconds {arguments.seconds:g}: expected more than 0, at most 600')
+    path = Path(arguments.html).expanduser() if arguments.html else None
+    if path is not None:
+        _write(path, '')  # what cannot be written is better known before than after
     report = Redaction().data(measure_all(arguments, slots))
-    if arguments.html:
-        path = Path(arguments.html).expanduser()
-        try:
-            path.write_text(page(report), encoding='utf-8')
-        except OSError as error:
-            raise RdkYoloError(f'{path} cannot be written: {error.strerror}') from None
+    if path is not None:
+        _write(path, page(report))
     print(json.dumps(report, indent=2, ensure_ascii=False) if arguments.json else text(report))
     return 0
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding='utf-8')
+    except OSError as error:
+        raise RdkYoloError(f'--html {path} cannot be written: {error.strerror}') from None
 
 
 def measure_all(arguments: argparse.Namespace, slots: Sequence[int]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from rdk_yolo_ros.cli.model_argument import CONFIG_SUFFIXES
 from rdk_yolo_ros.detections import TASKS
 from rdk_yolo_ros.errors import ModelError
 from rdk_yolo_ros.head_layout import HeadLayout
@@ -63,6 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
     path = os.path.abspath(os.path.expanduser(arguments.model))
     if not os.path.exists(path):
         raise ModelError(f'{path}: there is no such model file')
+    if path.lower().endswith(CONFIG_SUFFIXES):
+        model = WorkConfig.load(path).model_file
+        raise ModelError(f'{path} is a work configuration, expected a model: rdk-yolo inspect '
+                         f'{model}')
     config = WorkConfig.from_mapping({'model_file': path, **given}, 'the command line')
     notes = _Notes()
     package = logging.getLogger('rdk_yolo_ros')

@@ -8,7 +8,6 @@ import os
 import sys
 from typing import Optional
 
-from rdk_yolo_ros.cli import bench, doctor, inspect
 from rdk_yolo_ros.errors import RdkYoloError
 
 
@@ -18,6 +17,12 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
     0 is success; 1 a faulty file or model, with one line on stderr; 2 a faulty command line.
     """
+    try:
+        from rdk_yolo_ros.cli import bench, doctor, inspect
+    except ModuleNotFoundError as error:
+        print(f'rdk-yolo: the Python package {error.name} is missing; on a robot: rosdep install, '
+              "elsewhere: pip install 'rdk_yolo_ros[pc]'", file=sys.stderr)
+        return 1
     parser = argparse.ArgumentParser(
         prog='rdk-yolo', description='YOLO perception for RDK boards and PCs.')
     commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)

@@ -10,7 +10,7 @@ from rdk_yolo_ros.errors import ModelError
 from rdk_yolo_ros.runtimes.base import RuntimeOptions
 from rdk_yolo_ros.work_config import WorkConfig
 
-_CONFIG_SUFFIXES = ('.json', '.yaml', '.yml')
+CONFIG_SUFFIXES = ('.json', '.yaml', '.yml')
 
 
 def config_of(argument: str) -> WorkConfig:
@@ -25,7 +25,7 @@ def config_of(argument: str) -> WorkConfig:
     path = Path(os.path.abspath(os.path.expanduser(argument)))
     if not path.exists():
         raise ModelError(f'{path}: there is no such model file or work configuration')
-    if path.suffix.lower() in _CONFIG_SUFFIXES:
+    if path.suffix.lower() in CONFIG_SUFFIXES:
         return WorkConfig.load(path)
     return WorkConfig.from_mapping({'model_file': str(path)}, 'the command line')
 

@@ -135,7 +135,7 @@ class Complaints:
 
         quiet: count it only, as somebody else logs it.
         """
-        reason = re.sub(r'\d+', '#', text)[:120]
+        reason = re.sub(r'0x[0-9a-f]+|\d+', '#', text)[:120]
         now = self._clock()
         with self._lock:
             if reason not in self._counts and len(self._counts) >= _MOST_REASONS:

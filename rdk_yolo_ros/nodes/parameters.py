@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Optional, Union
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.exceptions import InvalidParameterValueException, ParameterException
+from rclpy.exceptions import (
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    ParameterException,
+)
 from rclpy.node import Node
 
 from rdk_yolo_ros.decode import DecodeOptions
@@ -128,16 +132,28 @@ def declare(node: Node, spec: ParameterSpec) -> Any:
     """
     try:
         value = node.declare_parameter(spec.name, spec.default, spec.descriptor()).value
-    except InvalidParameterValueException as error:
-        # Humble's message leaves the name out.
-        reason = str(error.args[0]).split('Reason: ')[-1]
-        raise ParameterException(f'parameter {spec.name}: {reason}', spec.name) from error
+    except (InvalidParameterValueException, InvalidParameterTypeException) as error:
+        raise ParameterException(f'parameter {spec.name}: {_fault(spec, str(error.args[0]))}',
+                                 spec.name) from error
     if spec.choices and isinstance(value, bool):
         value = str(value).lower()  # what `-p name:=true` makes of a choice
     if spec.choices and value not in spec.choices:
         raise ParameterException(f'parameter {spec.name} is {value!r}, expected '
                                  + ' or '.join(spec.choices), spec.name)
     return value
+
+
+def _fault(spec: ParameterSpec, said: str) -> str:
+    """Return what is wrong with a value in words; rclpy's own differ from version to version."""
+    said = said.split('Reason: ')[-1].removesuffix(f': {spec.name}')
+    if spec.value_range is not None and isinstance(spec.default, float):
+        low, high = spec.value_range
+        return (f'expected a number from {low:g} to {high:g}, with a decimal point (30.0, not '
+                f'30); {said}')
+    if spec.value_range is not None:
+        low, high = spec.value_range
+        return f'expected a whole number from {low:g} to {high:g}; {said}'
+    return said
 
 
 def class_list(value: Any, names: Sequence[str]) -> list[Union[int, str]]:

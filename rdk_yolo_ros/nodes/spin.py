@@ -6,6 +6,7 @@ import atexit
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 import os
+import re
 import signal
 import sys
 import threading
@@ -98,5 +99,6 @@ def _interrupts_ignored() -> Iterator[None]:
 def _one_line(error: BaseException) -> str:
     if isinstance(error, rclpy_implementation.UnknownROSArgsError):
         return f'unknown ROS arguments: {error}'
-    # rclpy's parameter errors append the parameter's name as a second argument.
-    return ' '.join(str(error.args[0] if error.args else error).split())
+    text = ' '.join(str(error.args[0] if error.args else error).split())
+    # rclpy's parameter errors append the parameter's name, which the text has already.
+    return re.sub(r':\s*\w*$', '', text) if isinstance(error, ParameterException) else text

@@ -71,6 +71,9 @@ def open_runtime(path: Union[str, os.PathLike[str]], name: str = 'auto',
     check_model_file(path)
     if name == 'auto':
         name = _choose(path)
+    if name != 'onnx' and path.suffix.lower() == '.onnx':
+        raise ModelError(f'{path}: runtime {name} takes {" and ".join(_HOMES[name].suffixes)} '
+                         'files, not .onnx; set `runtime` to onnx or auto')
     opener: Callable[..., Runtime] = getattr(_module(name), _HOMES[name].name)
     try:
         return opener(path, nv12_range, options=options or RuntimeOptions())

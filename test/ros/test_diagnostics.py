@@ -127,6 +127,15 @@ def test_random_reasons_do_not_fill_memory(clock):
     assert len(lines) <= 33
 
 
+def test_complaints_that_differ_by_bytes_are_of_one_kind(clock):
+    lines = []
+    complaints = Complaints(lines.append, clock=clock)
+    for start in range(200):
+        complaints.report(f'JPEG begins with 0x{start * 321 % 65536:04x}, expected 0xffd8')
+    assert list(complaints.counts().values()) == [200]
+    assert len(lines) == 1
+
+
 def test_a_complaint_is_recent_for_a_while(clock):
     complaints = Complaints(lambda text: None, clock=clock)
     assert not complaints.is_recent(2.0)
@@ -153,6 +162,14 @@ def feed(loss, seconds, received, lost, size=BIG, publishers=1):
         loss.on_lost(lost)
         warnings.append(loss.warning(float(second), publishers))
     return [warning for warning in warnings if warning]
+
+
+@pytest.mark.parametrize('wrapped', [2147483647, 18446744071562067968, -5])
+def test_a_wrapped_number_of_lost_images_counts_as_one(wrapped):
+    loss = watch()
+    for count in (3, wrapped, 4):
+        loss.on_lost(count)
+    assert loss.lost == 8
 
 
 def test_lost_large_images_are_told_of_once_with_numbers_and_the_variable():
