@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Optional
 
 from rdk_yolo_ros.tensors import TensorInfo
@@ -107,6 +108,12 @@ class HeadLayout:
     rules: str = 'v8'
     nms: bool = True
     table: Optional[Table] = None
+
+    @cached_property
+    def output_count(self) -> int:
+        """How many of a model's outputs it reads."""
+        heads = sum(2 + (level.extra is not None) for level in self.levels)
+        return heads + (self.prototypes is not None) + (self.table is not None)
 
     @property
     def strides(self) -> tuple[int, ...]:

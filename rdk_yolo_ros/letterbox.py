@@ -44,8 +44,8 @@ class Letterbox:
     left: int = 0
     scale_x: float = field(init=False)
     scale_y: float = field(init=False)
-    _offsets: np.ndarray = field(init=False, repr=False, compare=False)
-    _scales: np.ndarray = field(init=False, repr=False, compare=False)
+    _point_offsets: np.ndarray = field(init=False, repr=False, compare=False)
+    _point_scales: np.ndarray = field(init=False, repr=False, compare=False)
     _box_offsets: np.ndarray = field(init=False, repr=False, compare=False)
     _box_scales: np.ndarray = field(init=False, repr=False, compare=False)
     _corner: np.ndarray = field(init=False, repr=False, compare=False)
@@ -65,11 +65,10 @@ class Letterbox:
                              f'lie evenly in {self.model_hw}')
         object.__setattr__(self, 'scale_x', self.resized_hw[1] / self.source_hw[1])
         object.__setattr__(self, 'scale_y', self.resized_hw[0] / self.source_hw[0])
-        # For the four numbers of a box, then for the three of a point.
-        shifts = [self.left, self.top] * 3 + [0]
-        scales = [self.scale_x, self.scale_y] * 3 + [1]
-        for name, values in (('_offsets', shifts), ('_scales', scales),
-                             ('_box_offsets', shifts[:4]), ('_box_scales', scales[:4]),
+        corner, scales = [self.left, self.top], [self.scale_x, self.scale_y]
+        # For the three numbers of a point, of which the last stays, and the four of a box.
+        for name, values in (('_point_offsets', [*corner, 0]), ('_point_scales', [*scales, 1]),
+                             ('_box_offsets', corner * 2), ('_box_scales', scales * 2),
                              ('_corner', self.source_hw[::-1] * 2)):
             object.__setattr__(self, name, np.array(values, np.float32))
 
@@ -128,7 +127,7 @@ class Letterbox:
         centres; angles: float32 (N,), radians from x towards y.
         """
         whole = boxes.astype(np.float64)
-        centres = ((whole[:, :2] + whole[:, 2:]) / 2 - self._offsets[:2]) / (self.scale_x,
+        centres = ((whole[:, :2] + whole[:, 2:]) / 2 - self._point_offsets[:2]) / (self.scale_x,
                                                                              self.scale_y)
         halves = (whole[:, 2:] - whole[:, :2]) / 2
         turned = angles.astype(np.float64)
@@ -162,8 +161,8 @@ class Letterbox:
         # Whole points at once, their third number unchanged: numpy is three times as fast on
         # adjacent numbers as on every third one.
         count = places.shape[-1]
-        places -= self._offsets[4:4 + count]
-        places /= self._scales[4:4 + count]
+        places -= self._point_offsets[:count]
+        places /= self._point_scales[:count]
         return mapped
 
     def apply(self, frame: Frame, color_range: str = 'full',

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from importlib import util
 import json
@@ -137,8 +137,7 @@ def measure_all(arguments: argparse.Namespace, slots: Sequence[int]) -> dict[str
 def _with_publish(measured: Sequence[Measured], publish: Optional[float]) -> list[Measured]:
     if publish is None:
         return list(measured)
-    return [Measured(**{**vars(one), 'stages_ms': {**one.stages_ms, 'publish': publish}})
-            for one in measured]
+    return [replace(one, stages_ms={**one.stages_ms, 'publish': publish}) for one in measured]
 
 
 def read_images(source: str, width: int, height: int) -> list[SimpleNamespace]:

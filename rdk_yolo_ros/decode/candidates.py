@@ -9,7 +9,14 @@ from typing import NamedTuple, Optional, Protocol
 
 import numpy as np
 
-from rdk_yolo_ros.decode.cells import Cells, Channels, Limit, cells_above, stored_limit
+from rdk_yolo_ros.decode.cells import (
+    Cells,
+    Channels,
+    Limit,
+    cells_above,
+    head_values,
+    stored_limit,
+)
 from rdk_yolo_ros.decode.options import DecodeOptions
 from rdk_yolo_ros.errors import ModelError
 from rdk_yolo_ros.head_layout import HeadLayout
@@ -118,7 +125,7 @@ class CandidateFinder:
 
     def __init__(self, layout: HeadLayout, options: DecodeOptions, source: Source) -> None:
         """Work out the thresholds in the class channels' own numbers."""
-        self._task = layout.task
+        self._layout = layout
         self._source = source
         self._classes = options.classes
         # In real numbers, one or one for each class; then in those of each part.
@@ -128,7 +135,6 @@ class CandidateFinder:
             for class_id, score in options.score_thresholds.items():
                 self._threshold[class_id] = source.threshold(score)
         self._limits = [stored_limit(part.classes, self._threshold) for part in source.parts]
-        self._count = output_count(layout)
         self._boxes = [part.boxes for part in source.parts]
         self._extra = [part.extra for part in source.parts if part.extra is not None]
         # Where the only class's numbers mean the same in every part they are searched together.
@@ -152,7 +158,7 @@ class CandidateFinder:
             ModelError: the tensors are not those of the layout.
 
         """
-        check_count(tensors, self._count, self._task)
+        check_outputs(tensors, self._layout)
         source = self._source
         search = self._search_one_class if self._one_class else self._search_classes
         anchors, values, class_ids, places = search(tensors)
@@ -255,20 +261,17 @@ def no_candidates(extra_channels: int) -> Candidates:
                       np.zeros((0, 4), np.float32), np.zeros((0, extra_channels), np.float32))
 
 
-def output_count(layout: HeadLayout) -> int:
-    """Return how many of a model's outputs the layout reads."""
-    heads = sum(2 + (level.extra is not None) for level in layout.levels)
-    return heads + (layout.prototypes is not None) + (layout.table is not None)
-
-
-def check_count(tensors: Sequence[np.ndarray], count: int, task: str) -> None:
+def check_outputs(tensors: Sequence[np.ndarray], layout: HeadLayout) -> None:
     """
-    Check the number of tensors.
+    Check what nobody looks at on an empty picture: the number of tensors, and the prototypes.
 
     Raises:
-        ModelError: it is not that of the layout.
+        ModelError: they are not those of the layout.
 
     """
+    count = layout.output_count
     if len(tensors) != count:
-        raise ModelError(f'the runtime returned {len(tensors)} tensors, the {task} layout has '
-                         f'{count}')
+        raise ModelError(f'the runtime returned {len(tensors)} tensors, the {layout.task} layout '
+                         f'has {count}')
+    if layout.prototypes is not None:
+        head_values(layout.prototypes, tensors)

@@ -103,9 +103,7 @@ class HeadChannels:
             ModelError: the tensor is not the one that the layout describes.
 
         """
-        values = tensors[self._index]
-        if values.shape != self._shape or values.dtype != self._dtype:
-            values = _valid(self.info, values)
+        values = self.values(tensors)
         if values.flags.c_contiguous:
             rows = values.reshape(self._flat)
             return rows if self._last else ScatteredCells(rows.T)
@@ -243,10 +241,8 @@ def _padded_cells(values: np.ndarray) -> Cells:
     """Return the cells of (h, w, c) values that do not lie close together in memory."""
     height, width, channels = values.shape
     down, across, deep = values.strides
-    if height == 1 or width == 1:
-        return ScatteredCells(values.reshape(-1, channels))
-    if across <= 0 or down % across or down < width * across:
-        # No padding known to anybody; a copy, or a view of strides that nobody expects.
+    if 1 in (height, width) or across <= 0 or down % across or down < width * across:
+        # No padding between rows, or none known to anybody; a view, or a copy.
         return ScatteredCells(values.reshape(-1, channels))
     pitch = down // across
     # Every address lies between those of the first and the last cell.

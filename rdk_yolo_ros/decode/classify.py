@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rdk_yolo_ros.decode.candidates import check_count
+from rdk_yolo_ros.decode.candidates import check_outputs
 from rdk_yolo_ros.decode.cells import table_values
 from rdk_yolo_ros.decode.options import DecodeOptions
 from rdk_yolo_ros.detections import Classifications
@@ -49,7 +49,7 @@ class ClassifyDecoder:
             ModelError: the tensors are not those of the layout.
 
         """
-        check_count(tensors, 1, self.layout.task)
+        check_outputs(tensors, self.layout)
         with np.errstate(all='ignore'):
             values = dequantize(table_values(self._table, tensors)[0], self._table.info)
             scores = self._scores(values.astype(np.float64))

@@ -8,26 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from rdk_yolo_ros.decode.candidates import Candidates, check_count, output_count
+from rdk_yolo_ros.decode.candidates import Candidates
 from rdk_yolo_ros.decode.cells import head_values
 from rdk_yolo_ros.decode.detect import Decoder
 from rdk_yolo_ros.decode.input_masks import InputMasks
 from rdk_yolo_ros.decode.masks import PrototypeMasks
-from rdk_yolo_ros.detections import Detections
 from rdk_yolo_ros.letterbox import Letterbox
 
 
 class SegmentDecoder(Decoder):
     """Boxes, classes and masks."""
-
-    def __call__(self, tensors: Sequence[np.ndarray], letterbox: Letterbox,
-                 extras: bool = True) -> Detections:
-        """See Decoder."""
-        check_count(tensors, output_count(self.layout), self.layout.task)
-        assert self.layout.prototypes is not None  # a segment layout has them
-        # On an empty picture, too, where nothing would be made of them.
-        head_values(self.layout.prototypes, tensors)
-        return super().__call__(tensors, letterbox, extras)
 
     def _extras(self, tensors: Sequence[np.ndarray], letterbox: Letterbox,
                 kept: Candidates) -> dict[str, Any]:

@@ -10,9 +10,8 @@ from rdk_yolo_ros.decode.boxes import boxes_about_centres
 from rdk_yolo_ros.decode.candidates import (
     Candidates,
     Part,
-    check_count,
+    check_outputs,
     no_candidates,
-    output_count,
 )
 from rdk_yolo_ros.decode.cells import TableColumns, cells_above, stored_limit
 from rdk_yolo_ros.decode.options import DecodeOptions
@@ -92,7 +91,7 @@ class EndToEndFinder:
 
         """
         layout, options = self._layout, self._options
-        check_count(tensors, output_count(layout), layout.task)
+        check_outputs(tensors, layout)
         scores = self._scores.cells(tensors)
         rows = cells_above(scores, self._limit)
         if len(rows) == 0:

@@ -86,6 +86,10 @@ START_PARAMETERS = (
                   'the model file and is installed here.'),
     ParameterSpec('slots', 0, 'How many frames are inferred at once, which the runtime is told '
                   'when it is opened; 0: its own choice.', value_range=(0, 32)),
+    ParameterSpec('inference_timeout', 0.0,
+                  'Seconds after which an inference that has not ended is given up; 0: the work '
+                  "configuration's, else 2 on the BPU and 30 with onnx.",
+                  value_range=(0.0, 3600.0)),
     ParameterSpec('class_id_format', 'name',
                   "What a detection's class_id holds: the class's name, or its index.",
                   choices=('name', 'index')),

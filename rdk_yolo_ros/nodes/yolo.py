@@ -31,7 +31,6 @@ from rdk_yolo_ros.nodes.images import ImageMessage, frame_from_message, header_o
 from rdk_yolo_ros.nodes.library_log import LibraryLog
 from rdk_yolo_ros.nodes.parameters import (
     START_PARAMETERS,
-    ParameterSpec,
     class_list,
     declare,
     option_parameters,
@@ -50,10 +49,6 @@ from rdk_yolo_ros.share import find_file
 # How long the model may take to close.
 _CLOSING_S = 1.0
 _OPTIONS = ('score_threshold', 'nms_threshold', 'nms_top_k', 'max_detections', 'classes')
-
-INFERENCE_TIMEOUT = ParameterSpec(
-    'inference_timeout', 0.0, 'Seconds after which an inference that has not ended is given up; '
-    "0: the work configuration's, else 2 on the BPU and 30 with onnx.", value_range=(0.0, 3600.0))
 
 
 class _Arrival(NamedTuple):
@@ -98,7 +93,7 @@ class YoloNode(Node):
             raise
 
     def _start(self, predictor: Optional[Predictor]) -> None:
-        given = {spec.name: declare(self, spec) for spec in (*START_PARAMETERS, INFERENCE_TIMEOUT)}
+        given = {spec.name: declare(self, spec) for spec in START_PARAMETERS}
         given.update(take_aliases(self, given))
         self._color_range = given['image_color_range']
         self._predictor = predictor or _open_predictor(given)

@@ -12,8 +12,11 @@ from typing import Optional, Protocol
 
 import numpy as np
 
-from rdk_yolo_ros.errors import FrameError
+from rdk_yolo_ros.errors import FrameError, ModelError
 from rdk_yolo_ros.tensors import TensorInfo
+
+# Past it, a faulty file would take the machine's memory before anything else is checked.
+_LARGEST = 8192
 
 
 @dataclass(frozen=True)
@@ -208,6 +211,14 @@ class Runtime(ABC):
         if nv12.dtype != np.uint8 or nv12.shape != expected:
             raise FrameError(f'NV12 input is {nv12.dtype} {nv12.shape}, expected uint8 {expected} '
                              f'for the {width}x{height} model {self.path.name}')
+
+
+def check_image_size(height: int, width: int, where: str) -> tuple[int, int]:
+    """Return (height, width), or raise ModelError where NV12 cannot have that size."""
+    if any(n % 2 or not 0 < n <= _LARGEST for n in (height, width)):
+        raise ModelError(f'{where} is {width}x{height} pixels, which NV12 cannot fill; expected '
+                         f'an even width and height up to {_LARGEST}')
+    return int(height), int(width)
 
 
 class _CopiedSlot:

@@ -9,10 +9,8 @@ from typing import Any, Optional
 import numpy as np
 
 from rdk_yolo_ros.errors import ModelError
+from rdk_yolo_ros.runtimes.base import check_image_size
 from rdk_yolo_ros.tensors import TensorInfo
-
-# Past it, a faulty file would take the machine's memory before anything else is checked.
-_LARGEST = 8192
 
 
 def image_size(shape: Sequence[int], layout: Optional[str], where: str) -> tuple[int, int]:
@@ -40,14 +38,6 @@ def image_size(shape: Sequence[int], layout: Optional[str], where: str) -> tuple
                          '(1, height, width, 3)')
     height, width = sizes.get(layout or '', next(iter(sizes.values())))
     return check_image_size(height, width, where)
-
-
-def check_image_size(height: int, width: int, where: str) -> tuple[int, int]:
-    """Return (height, width), or raise ModelError where NV12 cannot have that size."""
-    if any(n % 2 or not 0 < n <= _LARGEST for n in (height, width)):
-        raise ModelError(f'{where} is {width}x{height} pixels, which NV12 cannot fill; expected '
-                         f'an even width and height up to {_LARGEST}')
-    return int(height), int(width)
 
 
 def choose_model(names: Sequence[str], wanted: Optional[str], path: Path) -> int:

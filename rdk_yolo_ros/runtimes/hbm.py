@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
-from rdk_yolo_ros.errors import RuntimeUnavailableError
 from rdk_yolo_ros.runtimes.hbm_model import import_library
 from rdk_yolo_ros.runtimes.worker_runtime import WorkerRuntime
 
@@ -23,10 +20,6 @@ class HbmRuntime(WorkerRuntime):
     module = 'hbm_model'
 
 
-def missing() -> Optional[str]:
-    """Return why hbm_runtime cannot be used here, or None."""
-    try:
-        import_library()
-    except RuntimeUnavailableError as error:
-        return str(error)
-    return None
+def require() -> None:
+    """Raise RuntimeUnavailableError unless hbm_runtime can be used here."""
+    import_library()

@@ -10,8 +10,8 @@ from typing import Any, Optional
 import numpy as np
 
 from rdk_yolo_ros.errors import ModelError, RuntimeUnavailableError
+from rdk_yolo_ros.runtimes.base import check_image_size
 from rdk_yolo_ros.runtimes.bpu_tensors import (
-    check_image_size,
     choose_model,
     image_size,
     one_line,

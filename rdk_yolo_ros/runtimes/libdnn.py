@@ -17,7 +17,6 @@ from rdk_yolo_ros.errors import (
     InferenceTimeoutError,
     ModelError,
     RuntimeLostError,
-    RuntimeUnavailableError,
 )
 from rdk_yolo_ros.runtimes import libdnn_abi as abi
 from rdk_yolo_ros.runtimes.base import Runtime, RuntimeOptions, Slot
@@ -280,10 +279,6 @@ class _LibdnnSlot:
         self._place = self.image = None
 
 
-def missing() -> Optional[str]:
-    """Return why libdnn cannot be used here, or None."""
-    try:
-        abi.load()
-    except RuntimeUnavailableError as error:
-        return str(error)
-    return None
+def require() -> None:
+    """Raise RuntimeUnavailableError unless libdnn can be used here."""
+    abi.load()

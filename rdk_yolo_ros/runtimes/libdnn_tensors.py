@@ -10,8 +10,8 @@ import numpy as np
 
 from rdk_yolo_ros.errors import ModelError
 from rdk_yolo_ros.runtimes import libdnn_abi as abi
+from rdk_yolo_ros.runtimes.base import check_image_size
 from rdk_yolo_ros.runtimes.bpu_tensors import (
-    check_image_size,
     holds,
     output_info,
     without_trailing_ones,

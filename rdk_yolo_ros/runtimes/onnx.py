@@ -12,7 +12,7 @@ import numpy as np
 
 from rdk_yolo_ros.colour import nv12_to_rgb
 from rdk_yolo_ros.errors import ModelError, RuntimeUnavailableError
-from rdk_yolo_ros.runtimes.base import Runtime, RuntimeOptions
+from rdk_yolo_ros.runtimes.base import Runtime, RuntimeOptions, check_image_size
 from rdk_yolo_ros.runtimes.onnx_metadata import (
     image_size,
     nv12_range_of,
@@ -25,8 +25,6 @@ _log = logging.getLogger(__name__)
 
 THREADS_VARIABLE = 'RDK_YOLO_ONNX_THREADS'
 _DEFAULT_HW = (640, 640)
-# Past it, a faulty file would take the machine's memory before anything else is checked.
-_LARGEST = 8192
 _INPUT_TYPES = {'tensor(float)': np.float32, 'tensor(float16)': np.float16}
 
 
@@ -102,10 +100,7 @@ class OnnxRuntime(Runtime):
         if (height, width) != tuple(shape[2:]):
             _log.info('%s: input %s leaves its size open, using %dx%d (width x height)',
                       self.path, shape, width, height)
-        if any(n % 2 or not 0 < n <= _LARGEST for n in (height, width)):
-            raise ModelError(f'{self.path}: the input is {width}x{height} pixels, which NV12 '
-                             f'cannot fill; expected an even width and height up to {_LARGEST}')
-        return height, width
+        return check_image_size(height, width, f'{self.path}: the input')
 
     def _learn_outputs(self, properties: dict[str, str]) -> list[TensorInfo]:
         """Return the outputs as a run on grey shows them: what a file declares may be open."""
@@ -122,13 +117,13 @@ class OnnxRuntime(Runtime):
                 for name, array in zip(names, arrays)]
 
 
-def missing() -> Optional[str]:
-    """Return why ONNX Runtime cannot be used here, or None."""
+def require() -> None:
+    """Raise RuntimeUnavailableError unless ONNX Runtime can be used here."""
     try:
         import onnxruntime  # noqa: F401
     except ImportError as error:
-        return f'onnxruntime cannot be imported ({_one_line(error)}); pip install onnxruntime'
-    return None
+        raise RuntimeUnavailableError(f'onnxruntime cannot be imported ({_one_line(error)}); pip '
+                                      'install onnxruntime') from None
 
 
 def rgb_planes(rgb: np.ndarray, dtype: Any = np.float32) -> np.ndarray:

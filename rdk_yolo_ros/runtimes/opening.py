@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Home(NamedTuple):
-    """Where a runtime is: a module with `CLASS(path, nv12_range, options)` and `missing()`."""
+    """Where a runtime is: a module with `CLASS(path, nv12_range, options)` and `require()`."""
 
     module: str
     name: str
@@ -38,7 +38,11 @@ RUNTIMES = tuple(_HOMES)
 
 def missing(name: str) -> Optional[str]:
     """Return why a runtime cannot be used on this machine, in words; None where it can."""
-    return _module(name).missing()
+    try:
+        _module(name).require()
+    except RuntimeUnavailableError as error:
+        return str(error)
+    return None
 
 
 def open_runtime(path: Union[str, os.PathLike[str]], name: str = 'auto',

@@ -7,7 +7,6 @@ from typing import Optional
 
 import numpy as np
 
-from rdk_yolo_ros.errors import RuntimeUnavailableError
 from rdk_yolo_ros.runtimes.base import RuntimeOptions
 from rdk_yolo_ros.runtimes.pyeasy_model import import_library
 from rdk_yolo_ros.runtimes.worker_runtime import WorkerRuntime
@@ -48,10 +47,6 @@ class PyeasyDnnRuntime(WorkerRuntime):
             raise
 
 
-def missing() -> Optional[str]:
-    """Return why pyeasy_dnn cannot be used here, or None."""
-    try:
-        import_library()
-    except RuntimeUnavailableError as error:
-        return str(error)
-    return None
+def require() -> None:
+    """Raise RuntimeUnavailableError unless pyeasy_dnn can be used here."""
+    import_library()

@@ -29,7 +29,7 @@ from rdk_yolo_ros.decode import DecodeOptions  # noqa: E402
 from rdk_yolo_ros.detections import Detections  # noqa: E402
 from rdk_yolo_ros.errors import ModelError, RuntimeLostError, WorkConfigError  # noqa: E402
 from rdk_yolo_ros.nodes.parameters import ALIASES, START_PARAMETERS, option_parameters  # noqa: E402
-from rdk_yolo_ros.nodes.yolo import INFERENCE_TIMEOUT, YoloNode  # noqa: E402
+from rdk_yolo_ros.nodes.yolo import YoloNode  # noqa: E402
 from rdk_yolo_ros.predictor import Prediction, _changed  # noqa: E402
 from rdk_yolo_ros.runtimes import RestartingRuntime, Runtime  # noqa: E402
 
@@ -533,7 +533,7 @@ def test_the_documentation_lists_the_parameters_as_they_are_declared(graph, pred
         if line.startswith('| `'):
             rows[cells[0].split('`')[1]] = (cells[0].endswith('*'), *cells[1:4])
     specs = {spec.name: spec for spec in
-             (*START_PARAMETERS, INFERENCE_TIMEOUT, *option_parameters(DecodeOptions()))}
+             (*START_PARAMETERS, *option_parameters(DecodeOptions()))}
     assert set(rows) == set(specs)
     for name, (changeable, kind, default, limits) in rows.items():
         descriptor, value = node.describe_parameter(name), node.get_parameter(name).value

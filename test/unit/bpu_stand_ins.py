@@ -11,6 +11,7 @@ import numpy as np
 
 STAND_INS = Path(__file__).resolve().parents[1] / 'stand_ins'
 MODELS = Path(__file__).resolve().parents[2] / 'models'
+HW = (64, 96)
 LIBRARIES = ('hobot_dnn', 'hobot_dnn_rdkx5', 'hbm_runtime')
 
 _spec = importlib.util.spec_from_file_location('stand_in_model', STAND_INS / 'stand_in_model.py')
@@ -46,7 +47,18 @@ def some_tensors(seed=0, quantized=True, channels=51):
             ('cls', rng.normal(size=(1, 8, 8, 3)).astype(np.float32))]
 
 
-def grey(hw=(64, 96)):
+def recorded_model(path, **details):
+    """Write a model of HW whose outputs are `some_tensors()`; return its path."""
+    return stand_in_model.write_recorded_model(path, some_tensors(), HW, 0.0, **details)
+
+
+def assert_recorded(outputs, tensors=None):
+    """Assert that a run gave the recorded outputs."""
+    for output, (_, array, *_) in zip(outputs, tensors or some_tensors(), strict=True):
+        np.testing.assert_array_equal(output, array)
+
+
+def grey(hw=HW):
     """Return a grey NV12 image."""
     return np.full((hw[0] * 3 // 2, hw[1]), 128, np.uint8)
 

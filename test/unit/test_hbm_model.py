@@ -1,6 +1,6 @@
 """What hbm_runtime says of a model, and what a worker makes of it; in the test's own process."""
 
-from bpu_stand_ins import STAND_INS, installed, some_tensors, stand_in_model
+from bpu_stand_ins import installed, some_tensors, stand_in_model
 import numpy as np
 import pytest
 
@@ -8,12 +8,7 @@ from rdk_yolo_ros.errors import ModelError, RuntimeUnavailableError
 from rdk_yolo_ros.runtimes.hbm_model import LoadedModel, import_library
 
 HW = (64, 96)
-
-
-@pytest.fixture(autouse=True)
-def _library():
-    with installed(STAND_INS):
-        yield
+pytestmark = pytest.mark.usefixtures('bpu_libraries')
 
 
 def write(tmp_path, tensors=None, name='model.hbm', hw=HW, **details):

@@ -4,6 +4,7 @@ import sys
 import time
 
 from bpu_stand_ins import (
+    HW,
     STAND_INS,
     grey,
     installed,
@@ -17,13 +18,7 @@ import pytest
 from rdk_yolo_ros.errors import InferenceTimeoutError, ModelError, RuntimeUnavailableError
 from rdk_yolo_ros.runtimes import RuntimeOptions, missing, open_runtime
 
-HW = (64, 96)
-
-
-@pytest.fixture(autouse=True)
-def _library():
-    with installed(STAND_INS):
-        yield
+pytestmark = pytest.mark.usefixtures('bpu_libraries')
 
 
 def opened(path, **options):

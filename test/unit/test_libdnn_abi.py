@@ -10,7 +10,7 @@ import pytest
 from stand_ins.libdnn import StandIn
 
 from rdk_yolo_ros.errors import ModelError, RuntimeLostError, RuntimeUnavailableError
-from rdk_yolo_ros.runtimes import libdnn, libdnn_abi
+from rdk_yolo_ros.runtimes import libdnn, libdnn_abi, missing
 from rdk_yolo_ros.runtimes.hb_errors import explain, hb_error
 from rdk_yolo_ros.runtimes.libdnn_abi import LIBRARY_VARIABLE
 
@@ -53,7 +53,7 @@ def no_library(monkeypatch):
 
 @pytest.mark.usefixtures('no_library')
 def test_without_a_library_it_says_where_it_looked(tmp_path):
-    reason = libdnn.missing()
+    reason = missing('libdnn')
     assert '/usr/hobot/lib/absent.so' in reason
     assert LIBRARY_VARIABLE in reason
     with pytest.raises(RuntimeUnavailableError, match='RDK X3 and X5'):
@@ -62,7 +62,7 @@ def test_without_a_library_it_says_where_it_looked(tmp_path):
 
 def test_a_library_that_is_there_is_not_missing(monkeypatch):
     monkeypatch.setenv(LIBRARY_VARIABLE, str(libdnn_cases.library()))
-    assert libdnn.missing() is None
+    assert missing('libdnn') is None
 
 
 def test_one_of_the_usual_places_is_found(monkeypatch, tmp_path, no_library):
@@ -74,7 +74,7 @@ def test_one_of_the_usual_places_is_found(monkeypatch, tmp_path, no_library):
 
 def test_a_named_library_goes_before_the_usual_places(monkeypatch, tmp_path):
     monkeypatch.setenv(LIBRARY_VARIABLE, '/nowhere/libdnn.so')
-    reason = libdnn.missing()
+    reason = missing('libdnn')
     assert '/nowhere/libdnn.so cannot be loaded' in reason
     assert f'unset {LIBRARY_VARIABLE}' in reason
 
@@ -91,14 +91,14 @@ def test_the_s_boards_library_is_recognised(monkeypatch, tmp_path):
     libdnn_cases.library()  # skips where there is no compiler
     library = compiled(tmp_path, 'int hbDNNInferV2(void) { return 0; }\n')
     monkeypatch.setenv(LIBRARY_VARIABLE, library)
-    assert 'runtime: hbm' in libdnn.missing()
+    assert 'runtime: hbm' in missing('libdnn')
 
 
 def test_another_library_is_refused(monkeypatch, tmp_path):
     libdnn_cases.library()
     library = compiled(tmp_path, 'int dnn_version(void) { return 0; }\n')
     monkeypatch.setenv(LIBRARY_VARIABLE, library)
-    assert 'has no hbDNNInitializeFromFiles' in libdnn.missing()
+    assert 'has no hbDNNInitializeFromFiles' in missing('libdnn')
 
 
 # Error codes

@@ -384,7 +384,12 @@ class StandInRuntime(Runtime):
 def stand_in_module(monkeypatch, name, missing=None):
     """Put a stand-in in the place of a runtime's module."""
     home = opening._HOMES[name]
-    module = SimpleNamespace(missing=lambda: missing,
+
+    def require():
+        if missing is not None:
+            raise RuntimeUnavailableError(missing)
+
+    module = SimpleNamespace(require=require,
                              **{home.name: type(home.name, (StandInRuntime,), {'name': name})})
     monkeypatch.setitem(sys.modules, f'rdk_yolo_ros.runtimes.{home.module}', module)
 

@@ -6,11 +6,14 @@ import threading
 import time
 
 from bpu_stand_ins import (
+    HW,
     STAND_INS,
+    assert_recorded,
     grey,
     installed,
     is_running,
     mapping_of,
+    recorded_model,
     some_tensors,
     stand_in_model,
     worker_command_lines,
@@ -25,27 +28,16 @@ from rdk_yolo_ros.errors import (
 )
 from rdk_yolo_ros.runtimes import RuntimeOptions, missing, open_runtime
 
-HW = (64, 96)
-
-
-@pytest.fixture(autouse=True)
-def _library():
-    with installed(STAND_INS):
-        yield
+pytestmark = pytest.mark.usefixtures('bpu_libraries')
 
 
 @pytest.fixture
 def model(tmp_path):
-    return stand_in_model.write_recorded_model(tmp_path / 'model.bin', some_tensors(), HW, 0.0)
+    return recorded_model(tmp_path / 'model.bin')
 
 
 def opened(path, **options):
     return open_runtime(path, 'pyeasy_dnn', options=RuntimeOptions(**options))
-
-
-def equal(outputs, tensors=None):
-    for output, (_, array, *_) in zip(outputs, tensors or some_tensors(), strict=True):
-        np.testing.assert_array_equal(output, array)
 
 
 def test_slots_lie_in_memory_that_the_workers_share(model):
@@ -57,7 +49,7 @@ def test_slots_lie_in_memory_that_the_workers_share(model):
             assert not np.shares_memory(one.image, other.image)
             one.image[...] = grey()
             outputs = one.infer(one.image)
-            equal(outputs)
+            assert_recorded(outputs)
             assert not any(output.flags.writeable for output in outputs)
             # Another slot's outputs lie elsewhere.
             for output, its in zip(outputs, other.infer(grey()), strict=True):
@@ -72,7 +64,7 @@ def test_slots_lie_in_memory_that_the_workers_share(model):
         with pytest.raises(ModelError, match='left'):
             one.infer(one.image)
         first, second = runtime.run(grey()), runtime.run(grey())
-        equal(first)
+        assert_recorded(first)
         assert not np.shares_memory(first[0], second[0])
         assert inode != mapping_of(first[0])[1]
         with pytest.raises(FrameError, match='64'):
@@ -82,7 +74,7 @@ def test_slots_lie_in_memory_that_the_workers_share(model):
         assert 'hobot_dnn.pyeasy_dnn in 2 worker' in description
     assert not any(map(is_running, pids))
     # The memory lives as long as someone looks at it.
-    equal(outputs)
+    assert_recorded(outputs)
 
 
 def padded(path, **details):
@@ -92,7 +84,7 @@ def padded(path, **details):
 def test_padding_is_cropped(tmp_path):
     with opened(padded(tmp_path / 'm.bin'), slots=1) as runtime:
         assert 'in memory (1, 8, 8, 64)' in runtime.describe()
-        equal(runtime.run(grey()))
+        assert_recorded(runtime.run(grey()))
 
 
 def test_a_padded_output_that_comes_in_disorder_is_refused_when_opened(tmp_path):

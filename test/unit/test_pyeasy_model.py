@@ -12,12 +12,7 @@ from rdk_yolo_ros.runtimes.pyeasy_model import LoadedModel, import_library
 from rdk_yolo_ros.runtimes.worker_messages import info_from_json, info_to_json
 
 HW = (64, 96)
-
-
-@pytest.fixture(autouse=True)
-def _library():
-    with installed(STAND_INS):
-        yield
+pytestmark = pytest.mark.usefixtures('bpu_libraries')
 
 
 def write(tmp_path, tensors=None, **details):

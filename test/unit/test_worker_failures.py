@@ -8,33 +8,27 @@ import subprocess
 import time
 
 from bpu_stand_ins import (
-    STAND_INS,
+    HW,
+    assert_recorded,
     grey,
-    installed,
     is_running,
+    recorded_model,
     some_tensors,
     stand_in_model,
     wait_until,
     worker_command_lines,
 )
-import numpy as np
 import pytest
 
 from rdk_yolo_ros.errors import InferenceTimeoutError, ModelError, RuntimeLostError
 from rdk_yolo_ros.runtimes import RuntimeOptions, open_runtime
 
-HW = (64, 96)
-
-
-@pytest.fixture(autouse=True)
-def _library():
-    with installed(STAND_INS):
-        yield
+pytestmark = pytest.mark.usefixtures('bpu_libraries')
 
 
 @pytest.fixture
 def model(tmp_path):
-    return stand_in_model.write_recorded_model(tmp_path / 'model.bin', some_tensors(), HW, 0.0)
+    return recorded_model(tmp_path / 'model.bin')
 
 
 @pytest.fixture(params=['pyeasy_dnn', 'hbm'])
@@ -56,11 +50,6 @@ def run_again(runtime, seconds=30):
                 raise
 
 
-def equal(outputs, tensors=None):
-    for output, (_, array, *_) in zip(outputs, tensors or some_tensors(), strict=True):
-        np.testing.assert_array_equal(output, array)
-
-
 def test_a_hung_inference_is_given_up_and_its_slot_works_again(opened, model):
     with opened(slots=1, timeout=0.5) as runtime:
         pid, = runtime.worker_pids
@@ -70,7 +59,7 @@ def test_a_hung_inference_is_given_up_and_its_slot_works_again(opened, model):
             runtime.run(grey())
         assert 0.5 <= time.monotonic() - start < 2
         assert not is_running(pid)
-        equal(run_again(runtime))
+        assert_recorded(run_again(runtime))
         assert runtime.worker_pids != [pid]
 
 
@@ -80,7 +69,7 @@ def test_a_crash_fails_one_call_and_a_failure_no_worker(opened, model):
         stand_in_model.steer(model, 'forward', 'fail', 'ok', 'crash', 'exit')
         with pytest.raises(ModelError, match='told to fail'):
             runtime.run(grey())
-        equal(runtime.run(grey()))
+        assert_recorded(runtime.run(grey()))
         assert runtime.worker_pids == pids
         with pytest.raises(ModelError, match='exit code 139'):
             runtime.run(grey())
@@ -88,7 +77,7 @@ def test_a_crash_fails_one_call_and_a_failure_no_worker(opened, model):
         assert wait_until(lambda: runtime.worker_pids not in ([], pids), 30)
         with pytest.raises(ModelError, match=r'\(exit code 1\)'):
             runtime.run(grey())
-        equal(run_again(runtime))
+        assert_recorded(run_again(runtime))
 
 
 def test_a_worker_that_was_killed_is_started_again(opened, model):
@@ -96,7 +85,7 @@ def test_a_worker_that_was_killed_is_started_again(opened, model):
         os.kill(runtime.worker_pids[0], signal.SIGKILL)
         with pytest.raises(ModelError, match='SIGKILL'):
             runtime.run(grey())
-        equal(run_again(runtime))
+        assert_recorded(run_again(runtime))
 
 
 def test_workers_that_cannot_be_started_again_are_a_lost_runtime(opened, model):
@@ -130,7 +119,7 @@ def test_an_interrupted_call_does_not_leave_its_answer_to_the_next(opened, monke
             with pytest.raises(KeyboardInterrupt):
                 runtime.run(grey())
         assert not is_running(pid)
-        equal(run_again(runtime))
+        assert_recorded(run_again(runtime))
 
 
 def fail_until_lost(runtime):
@@ -176,7 +165,7 @@ def test_a_success_between_failures_keeps_the_runtime(opened, model):
             for _ in range(3):
                 with pytest.raises(ModelError, match='told to fail'):
                     runtime.run(grey())
-            equal(runtime.run(grey()))
+            assert_recorded(runtime.run(grey()))
 
 
 # What the system refuses

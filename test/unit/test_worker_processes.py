@@ -10,48 +10,36 @@ import time
 
 from bpu_stand_ins import (
     STAND_INS,
+    assert_recorded,
     grey,
-    installed,
     is_running,
-    some_tensors,
+    recorded_model,
     stand_in_model,
     wait_until,
     worker_command_lines,
 )
-import numpy as np
 import pytest
 
 from rdk_yolo_ros.errors import ModelError
 from rdk_yolo_ros.runtimes import RuntimeOptions, open_runtime
 
-HW = (64, 96)
-
-
-@pytest.fixture(autouse=True)
-def _library():
-    with installed(STAND_INS):
-        yield
+pytestmark = pytest.mark.usefixtures('bpu_libraries')
 
 
 @pytest.fixture
 def model(tmp_path):
-    return stand_in_model.write_recorded_model(tmp_path / 'model.bin', some_tensors(), HW, 0.0)
+    return recorded_model(tmp_path / 'model.bin')
 
 
 def opened(path, **options):
     return open_runtime(path, 'pyeasy_dnn', options=RuntimeOptions(**options))
 
 
-def equal(outputs, tensors=None):
-    for output, (_, array, *_) in zip(outputs, tensors or some_tensors(), strict=True):
-        np.testing.assert_array_equal(output, array)
-
-
 def test_ctrl_c_leaves_the_workers_alone(model):
     with opened(model, slots=1) as runtime:
         pid, = runtime.worker_pids
         os.kill(pid, signal.SIGINT)
-        equal(runtime.run(grey()))
+        assert_recorded(runtime.run(grey()))
         assert runtime.worker_pids == [pid]
         assert os.getsid(pid) == pid
 
