@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from typing import Optional
 
 import rclpy
@@ -24,6 +25,9 @@ from rdk_yolo_ros.errors import RdkYoloError
 _USER_ERRORS = (RdkYoloError, ParameterException, NameValidationException,
                 rclpy_implementation.RCLError, rclpy_implementation.RCLInvalidROSArgsError,
                 rclpy_implementation.UnknownROSArgsError)
+# A Ctrl-C that lands in rclpy's C++ becomes some other error there, a moment before rclpy's own
+# thread has ended the context.
+_SIGNAL_S = 0.3
 
 
 def run_node(make_node: Callable[[], Node], name: str,
@@ -56,7 +60,7 @@ def run_node(make_node: Callable[[], Node], name: str,
         except Exception as error:
             # A signal ends the context in a thread of rclpy's own; what this one was making or
             # using then fails in one of many ways.
-            if initialised and not rclpy.ok():
+            if initialised and _has_ended(_SIGNAL_S if node is not None else 0.0):
                 pass
             elif node is None and isinstance(error, _USER_ERRORS):
                 print(f'{name}: {_one_line(error)}', file=sys.stderr)
@@ -77,6 +81,16 @@ def run_node(make_node: Callable[[], Node], name: str,
         sys.stderr.flush()
         os._exit(0)
     return 0
+
+
+def _has_ended(patience: float) -> bool:
+    """Return whether the context has ended, or does within `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while rclpy.ok():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
 
 
 @contextmanager

@@ -122,6 +122,30 @@ def test_a_signal_at_any_time_is_no_error(processes, python, when, number):
     assert not any(line.startswith('yolo: ') for line in process.lines), process.output
 
 
+# Runs the node; spinning fails in rclpy, and the context ends a moment later, or does not.
+FAILING = """
+import sys, threading
+import rclpy
+from rdk_yolo_ros.nodes import yolo
+
+def spin(node):
+    if sys.argv[1] == 'signal':
+        threading.Timer(0.1, rclpy.try_shutdown).start()
+    raise RuntimeError('Unable to convert call argument')
+
+rclpy.spin = spin
+sys.exit(yolo.main(['--ros-args', '-p', 'config_file:=config/demo_detect.json']))
+"""
+
+
+@pytest.mark.parametrize(('why', 'code'), [('signal', 0), ('defect', 1)])
+def test_an_error_in_rclpy_is_forgiven_only_where_a_signal_is_under_way(
+        processes, python, why, code):
+    process = processes(python, '-c', FAILING, why)
+    assert process.wait() == code, process.output
+    assert ('Traceback' in process.output) == bool(code)
+
+
 # Runs an executable as its script in lib/ does.
 EXECUTABLE = """
 import sys
