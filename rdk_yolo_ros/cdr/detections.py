@@ -50,7 +50,6 @@ class DetectionsWriter:
         """
         count = len(detections)
         header = header_bytes(stamp, frame_id)
-        header += bytes(-len(header) % 4)
         head = ENCAPSULATION + header + count.to_bytes(4, 'little')
         if not count:
             return head

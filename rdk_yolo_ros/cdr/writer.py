@@ -91,9 +91,13 @@ class CdrWriter:
 
 
 def header_bytes(stamp: tuple[int, int], frame_id: str) -> bytes:
-    """Return a serialised std_msgs/Header: seconds and nanoseconds, and the frame."""
+    """
+    Return a serialised std_msgs/Header: seconds and nanoseconds, and the frame.
+
+    It is filled up to a multiple of 4 bytes, which every field that follows a header needs.
+    """
     text = _text(frame_id)
-    return _STAMP_AND_LENGTH.pack(*stamp, len(text)) + text
+    return _STAMP_AND_LENGTH.pack(*stamp, len(text)) + text + bytes(-len(text) % 4)
 
 
 def _text(value: str) -> bytes:
