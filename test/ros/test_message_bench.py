@@ -1,11 +1,15 @@
 """The benchmark of messages: both ways publish the same, to a subscriber that is there."""
 
+from pathlib import Path
+import sys
+
 import pytest
 
 pytest.importorskip('rclpy')
 
 from rclpy.serialization import deserialize_message  # noqa: E402
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from benchmarks.node_bench import messages  # noqa: E402
 
 
