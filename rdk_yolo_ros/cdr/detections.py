@@ -26,8 +26,8 @@ class DetectionsWriter:
     Serialises detections as rclpy does `nodes.messages.detections_message`'s messages.
 
     What detections have in common is bytes that are made once; what is left is to pack the scores
-    and boxes, and to join it all. Not with numpy: on a result that comes with the caches full of
-    something else, its first few calls alone take longer than to pack 50 detections.
+    and boxes, and to join it all. Not with numpy: once a frame, with the caches full of something
+    else, it took a third longer for 50 detections and a tenth longer for 300.
 
     Args:
         names: the class names, by number; with None, and for a class without a name, `class_id`
