@@ -63,6 +63,7 @@ class Raising(Node):
         if self._where == 'interrupt':
             raise KeyboardInterrupt
         if self._where == 'hang':
+            self.get_logger().info('hangs')
             time.sleep(1000.0)
 
     async def _coroutine(self):

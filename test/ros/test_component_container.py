@@ -64,16 +64,21 @@ def installed(tmp_path_factory):
 
 @pytest.fixture
 def start_container(graph, processes, python, installed):
-    """Return a function that starts a container."""
+    """Return a function that starts a container; a test that fails shows what it wrote."""
+    started = []
+
     def start(*ros_arguments, executable='component_container', name='/ComponentManager',
               **env):
         process = processes(
             python, '-c', f'import sys; from rdk_yolo_ros.nodes.executables import {executable}; '
             f'sys.exit({executable}())', '--ros-args', *ros_arguments,
             env={'PYTHONPATH': installed, **env})
+        started.append(process)
         return Container(graph, process, name)
 
-    return start
+    yield start
+    for process in started:
+        print(process.output)
 
 
 @pytest.fixture
@@ -316,6 +321,7 @@ def test_a_component_that_hangs_stops_no_other_and_not_the_end(
     container = start_container(executable=executable)
     unique_id = container.loaded('foreign_pkg::Raising', node_name='bad',
                                  parameters={'where': 'hang'})
+    container.process.wait_for_line('hangs')
     talker = container.loaded('foreign_pkg::Talker')
     response = container.unload(unique_id)
     assert not response.success
