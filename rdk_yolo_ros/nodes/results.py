@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -11,8 +11,9 @@ from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 from vision_msgs.msg import Classification, Detection2DArray, LabelInfo
 
+from rdk_yolo_ros import cdr
 from rdk_yolo_ros.detections import Classifications, Detections
-from rdk_yolo_ros.nodes import messages
+from rdk_yolo_ros.nodes.images import stamp_of
 from rdk_yolo_ros.nodes.perception import Work
 from rdk_yolo_ros.nodes.perception_publisher import PerceptionPublisher
 from rdk_yolo_ros.nodes.qos import LATCHED_QOS, RESULT_QOS
@@ -20,7 +21,13 @@ from rdk_yolo_ros.nodes.qos import LATCHED_QOS, RESULT_QOS
 
 class ResultPublishers:
     """
-    Publishes results to whoever listens, and builds no message for nobody.
+    Publishes results to whoever listens, and writes no message for nobody.
+
+    Messages are written as the bytes that the middleware sends; `nodes.messages` builds the same
+    ones field by field.
+
+    Attributes:
+        perception: publishes the results in TROS' messages, too, or None.
 
     Args:
         node: the node that the topics belong to.
@@ -28,33 +35,48 @@ class ResultPublishers:
             'classify' has classes instead.
         names: the model's class names, by number.
         class_id_format: 'name' or 'index'.
-        perception: publishes the results in TROS' messages, too, or None.
+        perception: see above.
+        before: whose topics are taken over, so that their subscribers miss nothing; `release`
+            then ends those of its topics that this one does not have.
 
     """
 
     def __init__(self, node: Node, task: str, names: Sequence[str], class_id_format: str,
-                 perception: Optional[PerceptionPublisher] = None) -> None:
-        self._perception = perception
+                 perception: Optional[PerceptionPublisher] = None,
+                 before: Optional[ResultPublishers] = None) -> None:
+        self._node = node
+        self.perception = perception
         # What is in ai_msgs beyond boxes and classes.
         self._perceives_extras = perception is not None and task in ('pose', 'segment')
         self._names = tuple(names)
         self._class_ids: Optional[Sequence[str]] = (
             self._names if class_id_format == 'name' else None)
-        self._detections: Optional[Publisher] = None
-        self._classification: Optional[Publisher] = None
-        self._keypoints: Optional[Publisher] = None
-        self._mask: Optional[Publisher] = None
-        if task == 'classify':
-            self._classification = node.create_publisher(
-                Classification, '~/classification', RESULT_QOS)
-        else:
-            self._detections = node.create_publisher(
-                Detection2DArray, '~/detections', RESULT_QOS)
-        if task == 'pose':
-            self._keypoints = node.create_publisher(PointCloud2, '~/keypoints', RESULT_QOS)
-        if task == 'segment':
-            self._mask = node.create_publisher(Image, '~/mask', RESULT_QOS)
-        self._label_info = node.create_publisher(LabelInfo, '~/label_info', LATCHED_QOS)
+        self._detections_writer = cdr.DetectionsWriter(self._class_ids)
+        wanted: dict[str, Any] = {
+            'classification': Classification if task == 'classify' else None,
+            'detections': Detection2DArray if task != 'classify' else None,
+            'keypoints': PointCloud2 if task == 'pose' else None,
+            'mask': Image if task == 'segment' else None}
+        had = {} if before is None else before._topics
+        self._topics: dict[str, Publisher] = {
+            name: had.get(name) or node.create_publisher(kind, f'~/{name}', RESULT_QOS)
+            for name, kind in wanted.items() if kind is not None}
+        self._topics['label_info'] = had.get('label_info') or node.create_publisher(
+            LabelInfo, '~/label_info', LATCHED_QOS)
+        self._detections = self._topics.get('detections')
+        self._classification = self._topics.get('classification')
+        self._keypoints = self._topics.get('keypoints')
+        self._mask = self._topics.get('mask')
+        self._label_info = self._topics['label_info']
+
+    def release(self, heir: Optional[ResultPublishers] = None) -> None:
+        """End the topics, but for those that `heir` has taken over."""
+        kept = set() if heir is None else set(map(id, heir._topics.values()))
+        for publisher in self._topics.values():
+            if id(publisher) not in kept:
+                self._node.destroy_publisher(publisher)
+        if self.perception is not None:
+            self.perception.release(None if heir is None else heir.perception)
 
     def is_watched(self) -> bool:
         """Return whether anybody listens to any result."""
@@ -67,7 +89,7 @@ class ResultPublishers:
                 or (self._perceives_extras and self._is_perception_watched()))
 
     def _is_perception_watched(self) -> bool:
-        return self._perception is not None and self._perception.is_watched()
+        return self.perception is not None and self.perception.is_watched()
 
     def publish(self, result: Union[Detections, Classifications], header: Header,
                 hw: tuple[int, int], work: Work) -> None:
@@ -81,29 +103,30 @@ class ResultPublishers:
             work: what the frame took.
 
         """
+        stamp, frame_id = stamp_of(header), header.frame_id
         if isinstance(result, Classifications):
             if self._classification is not None and _has_listener(self._classification):
                 self._classification.publish(
-                    messages.classification_message(result, header, self._class_ids))
+                    cdr.write_classification(result, stamp, frame_id, self._class_ids))
         else:
-            self._publish_detections(result, header, hw)
-        if self._perception is not None:
-            self._perception.publish(result, header, hw, work)
+            self._publish_detections(result, stamp, frame_id, hw)
+        if self.perception is not None:
+            self.perception.publish(result, header, hw, work)
 
-    def _publish_detections(self, detections: Detections, header: Header,
+    def _publish_detections(self, detections: Detections, stamp: tuple[int, int], frame_id: str,
                             hw: tuple[int, int]) -> None:
         if self._detections is not None and _has_listener(self._detections):
-            self._detections.publish(
-                messages.detections_message(detections, header, self._class_ids))
+            self._detections.publish(self._detections_writer.write(detections, stamp, frame_id))
         if self._keypoints is not None and detections.keypoints is not None \
                 and _has_listener(self._keypoints):
-            self._keypoints.publish(messages.keypoints_message(detections, header))
+            self._keypoints.publish(cdr.write_keypoints(detections, stamp, frame_id))
         if self._mask is not None and detections.masks is not None and _has_listener(self._mask):
-            self._mask.publish(messages.mask_message(detections, header, hw))
+            self._mask.publish(cdr.write_image(cdr.label_image(detections, stamp, frame_id, hw)))
 
     def publish_label_info(self, header: Header, threshold: float) -> None:
         """Publish the class names and the threshold; whoever subscribes later gets them, too."""
-        self._label_info.publish(messages.label_info_message(header, self._names, threshold))
+        self._label_info.publish(cdr.write_label_info(
+            self._names, threshold, stamp_of(header), header.frame_id))
 
 
 def _has_listener(publisher: Optional[Publisher]) -> bool:
