@@ -12,10 +12,16 @@ from rdk_yolo_ros.decode.mask_grid import Axis, Grid, grid_of
 from rdk_yolo_ros.letterbox import Letterbox
 from rdk_yolo_ros.tensors import TensorInfo
 
+# Rows and columns of a picture, and what is painted there.
+_Painted = Iterator[tuple[tuple[slice, slice], np.ndarray]]
+
 _NOTHING = np.empty((0, 0), np.float32)
+_ZERO = np.float32(0)
 # So many pixels are enlarged at a time: a large instance of a large picture takes no more memory
 # than a small one's, and stays in the processor's cache.
 _BAND_PIXELS = 1 << 18
+# Boxes that are so many times as high as the picture, taken together.
+_MANY_BOXES = 4
 
 
 class PrototypeMasks:
@@ -74,6 +80,11 @@ class PrototypeMasks:
         if zero_point is not None and not zero_point.any():
             zero_point = None
         plain = prototypes.dtype == np.float32 and zero_point is None
+        if prototypes.flags.c_contiguous and \
+                (sides[:, 3] - sides[:, 1]).sum() > _MANY_BOXES * height:
+            # A box has a short piece of each row, whose beginning memory is slow to hand out;
+            # it is fast with all of them in a row, and then they are in the processor's cache.
+            cv2.norm(prototypes.reshape(height, -1), cv2.NORM_INF)
         corners = sides.tolist()
         logits: list[np.ndarray] = [_NOTHING] * len(corners)
         # From top to bottom, so that one finds in the processor's cache what the last one read.
@@ -136,7 +147,7 @@ class PrototypeMasks:
         return np.negative(picture, out=picture)
 
     def _painted(self, instances: Sequence[int], colours: np.ndarray, height: int, width: int,
-                 ) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
+                 ) -> _Painted:
         """
         Yield, for instances with a pixel in a (height, width) picture, the picture in their box.
 
@@ -156,27 +167,21 @@ class PrototypeMasks:
         in_picture = self._boxes * np.array([width / source_w, height / source_h] * 2, np.float32)
         # Upstream's crop: pixel r is inside where x1 <= r < x2.
         corners = np.ceil(in_picture).clip(0, [width, height] * 2).astype(int).tolist()
-        down, across = self._axes(height, width)
-        factor_y, factor_x = down.whole_factor(), across.whole_factor()
-        whole = factor_y and factor_x and (height, width) == (source_h, source_w)
-        if whole:
-            largest = max((self._logits[i].shape[1] for i in instances), default=0) * factor_x
-            pixels = max(_BAND_PIXELS, 3 * factor_y * largest)
-            # One piece of memory for all: a new one each time would be cold.
-            memory = np.empty(pixels, np.float32), np.empty(pixels, bool)
+        shown = [i for i in instances
+                 if corners[i][0] < corners[i][2] and corners[i][1] < corners[i][3]]
+        axes = self._axes(height, width)
+        if (height, width) == (source_h, source_w) and all(axis.whole_factor() for axis in axes):
+            # Every common camera: OpenCV's resize does exactly this, vectorised.
+            return self._enlarged(shown, corners, colours, *axes)
+        return self._interpolated(shown, corners, colours, *axes)
+
+    def _interpolated(self, instances: Sequence[int], corners: Sequence[list[int]],
+                      colours: np.ndarray, down: Axis, across: Axis) -> _Painted:
+        """See `_painted`; whatever the picture's size."""
         for i in instances:
             left, top, right, bottom = corners[i]
-            if right <= left or bottom <= top:
-                continue
             row, column = self._origins[i]
             logits = self._logits[i]
-            if whole:
-                # Every common camera: OpenCV's resize does exactly this, vectorised.
-                yield from _enlarged(
-                    logits, (factor_y, factor_x), colours[i], memory, (top, left, bottom, right),
-                    ((row - round(down.offset)) * factor_y,
-                     (column - round(across.offset)) * factor_x))
-                continue
             step = max(_BAND_PIXELS // (right - left), 1)
             for first in range(top, bottom, step):
                 last = min(first + step, bottom)
@@ -184,8 +189,42 @@ class PrototypeMasks:
                 before, after, weight_x = across.neighbours(left, right, column, logits.shape[1])
                 rows = _blend(logits[above], logits[below], weight_y[:, None])
                 values = _blend(rows[:, before], rows[:, after], weight_x)
-                yield ((slice(first, last), slice(left, right)),
-                       _paint(values, np.empty(values.shape, bool), colours[i]))
+                yield (slice(first, last), slice(left, right)), (values > 0) * colours[i]
+
+    def _enlarged(self, instances: Sequence[int], corners: Sequence[list[int]],
+                  colours: np.ndarray, down: Axis, across: Axis) -> _Painted:
+        """See `_painted`; for pictures with a whole number of pixels a cell."""
+        factor_y, factor_x = down.whole_factor(), across.whole_factor()
+        first_row, first_column = round(down.offset), round(across.offset)
+        largest = max((self._logits[i].shape[1] for i in instances), default=0) * factor_x
+        pixels = max(_BAND_PIXELS, 3 * factor_y * largest)
+        # One piece of memory for all: a new one each time would be cold.
+        values, above_zero = np.empty(pixels, np.float32), np.empty(pixels, bool)
+        most_cells = pixels // (factor_y * factor_x)
+        wide = colours.dtype != np.uint8
+        for i in instances:
+            left, top, right, bottom = corners[i]
+            row, column = self._origins[i]
+            logits = self._logits[i]
+            bands = [(logits, (row - first_row) * factor_y, top, bottom)]
+            if logits.size > most_cells:
+                bands = _bands(*bands[0], factor_y, most_cells)
+            colour = colours[i]
+            x0 = (column - first_column) * factor_x
+            where_x, from_x = slice(left, right), slice(left - x0, right - x0)
+            for cells, y0, top, bottom in bands:
+                height, width = cells.shape
+                rows, columns = height * factor_y, width * factor_x
+                count = rows * columns
+                enlarged, flags = values[:count], above_zero[:count]
+                cv2.resize(cells, (columns, rows), enlarged.reshape(rows, columns), 0, 0,
+                           cv2.INTER_LINEAR)
+                # What lies around the box as well: short rows take longer than a few more pixels.
+                np.greater(enlarged, _ZERO, out=flags)
+                painted = flags.view(np.uint8)
+                painted = painted * colour if wide else np.multiply(painted, colour, out=painted)
+                yield ((slice(top, bottom), where_x),
+                       painted.reshape(rows, columns)[top - y0:bottom - y0, from_x])
 
     def _axes(self, height: int, width: int) -> tuple[Axis, Axis]:
         """Return how the pixels of a (height, width) picture lie on the prototypes."""
@@ -224,53 +263,32 @@ def _refined(logits: Sequence[np.ndarray], origins: Sequence[tuple[int, int]], g
     return parts, places
 
 
-def _enlarged(logits: np.ndarray, factors: tuple[int, int], colour: np.generic,
-              memory: tuple[np.ndarray, np.ndarray], box: tuple[int, int, int, int],
-              origin: tuple[int, int],
-              ) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
+def _bands(logits: np.ndarray, y0: int, top: int, bottom: int, factor: int, most_cells: int,
+           ) -> list[tuple[np.ndarray, int, int, int]]:
     """
-    Yield an instance's mask, enlarged by whole factors, in bands from top to bottom.
+    Split a large instance into bands, from top to bottom.
 
     Args:
-        logits: float32 (h, w), the instance's.
-        factors: pixels a cell, down and across.
-        colour: see `_painted`.
-        memory: float32 and bool (pixels,), enough for three rows of cells.
-        box: top, left, bottom and right of what is wanted, pixels of the picture.
-        origin: row and column of the first cell's first pixel.
+        logits: float32 (h, w).
+        y0: the first cell's first row of pixels.
+        top, bottom: the rows of pixels that are wanted.
+        factor: rows of pixels a cell.
+        most_cells: of a band; three rows or more.
 
-    Yields:
-        see `_painted`.
+    Returns:
+        of each band the arguments `logits` to `bottom`. It has a row of cells above and one below
+        that its pixels look at.
 
     """
-    (down, across), (top, left, bottom, right), (y0, x0) = factors, box, origin
     height, width = logits.shape
-    columns = width * across
-    # Cells of a band, besides one above and one below that their pixels look at.
-    cells = len(memory[0]) // (columns * down) - 2
-    if height <= cells + 2:
-        cells = height
-    for first in range(0, height, cells):
-        low, high = max(first - 1, 0), min(first + cells + 1, height)
-        rows = (high - low) * down
-        values = memory[0][:rows * columns]
-        cv2.resize(logits[low:high], (columns, rows), values.reshape(rows, columns), 0, 0,
-                   cv2.INTER_LINEAR)
-        # What lies around the box as well: short rows take longer than a few more pixels.
-        painted = _paint(values, memory[1][:rows * columns], colour).reshape(rows, columns)
-        begin = max(y0 + first * down, top)
-        end = min(y0 + min(first + cells, height) * down, bottom)
-        if end > begin:
-            yield ((slice(begin, end), slice(left, right)),
-                   painted[begin - y0 - low * down:end - y0 - low * down, left - x0:right - x0])
-
-
-def _paint(values: np.ndarray, memory: np.ndarray, colour: np.generic) -> np.ndarray:
-    """Return `colour` where values are above 0, else 0; in `memory`, a bool array, if it fits."""
-    above_zero = np.greater(values, 0, out=memory).view(np.uint8)
-    if colour.dtype == np.uint8:
-        return np.multiply(above_zero, colour, out=above_zero)
-    return above_zero * colour
+    step = most_cells // width - 2
+    bands = []
+    for first in range(0, height, step):
+        low = max(first - 1, 0)
+        begin, end = max(y0 + first * factor, top), min(y0 + (first + step) * factor, bottom)
+        if begin < end:
+            bands.append((logits[low:first + step + 1], y0 + low * factor, begin, end))
+    return bands
 
 
 def _blend(lower: np.ndarray, upper: np.ndarray, weight: np.ndarray) -> np.ndarray:
