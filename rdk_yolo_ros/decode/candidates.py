@@ -10,7 +10,6 @@ from typing import NamedTuple, Optional, Protocol
 import numpy as np
 
 from rdk_yolo_ros.decode.cells import (
-    Cells,
     Channels,
     Limit,
     cells_above,
@@ -162,16 +161,18 @@ class CandidateFinder:
         source = self._source
         search = self._search_one_class if self._one_class else self._search_classes
         anchors, values, class_ids, places = search(tensors)
-        # Before anything is returned: another model's tensor is refused on an empty picture, too.
-        boxes = [channels.cells(tensors) for channels in self._boxes]
-        extra = [channels.cells(tensors) for channels in self._extra]
-        if len(anchors) == 0:
-            return no_candidates(self._extra[0].channels if extra else 0)
+        count = len(anchors)
+        if count == 0 or not extras:
+            # Another model's tensor is refused on an empty picture, too.
+            for channels in self._extra if count else self._boxes + self._extra:
+                channels.values(tensors)
+        if count == 0:
+            return no_candidates(self._extra[0].channels if self._extra else 0)
         found = Candidates(
             anchors, source.scores(values), class_ids,
-            source.boxes(_read(self._boxes, boxes, places, len(anchors)), anchors),
-            _read(self._extra, extra, places, len(anchors)) if extras and extra
-            else np.empty((len(anchors), 0), np.float32))
+            source.boxes(_read(self._boxes, tensors, places, count), anchors),
+            _read(self._extra, tensors, places, count) if extras and self._extra
+            else np.empty((count, 0), np.float32))
         return self._limited(found.finite())
 
     def _search_one_class(self, tensors: Sequence[np.ndarray]) -> _Hits:
@@ -242,16 +243,15 @@ class CandidateFinder:
         return found.best(MAX_CANDIDATES) if len(found) > MAX_CANDIDATES else found
 
 
-def _read(channels: Sequence[Channels], views: Sequence[Cells], places: Sequence[np.ndarray],
-          count: int) -> np.ndarray:
+def _read(channels: Sequence[Channels], tensors: Sequence[np.ndarray],
+          places: Sequence[np.ndarray], count: int) -> np.ndarray:
     """Return the real values of the cells at `places` of each part, float32 (count, channels)."""
     values = np.empty((count, channels[0].channels), np.float32)
     start = 0
-    for part, view, cells in zip(channels, views, places):
-        if len(cells):
-            end = start + len(cells)
-            part.read(view, cells, values[start:end])
-            start = end
+    for part, cells in zip(channels, places):
+        end = start + len(cells)
+        part.read(tensors, cells, values[start:end])
+        start = end
     return values
 
 

@@ -93,6 +93,7 @@ class HeadChannels:
         self._shape, self._dtype = head.info.shape, head.info.dtype
         self._is_real = head.info.scale is None and head.info.dtype == np.float32
         self._last = head.channels_last
+        self._plain = self._is_real and self._last
         self._flat = (-1, head.channels) if head.channels_last else (head.channels, -1)
 
     def cells(self, tensors: Sequence[np.ndarray]) -> Cells:
@@ -126,13 +127,20 @@ class HeadChannels:
         """Return the real values of stored numbers, float32."""
         return stored if self._is_real else dequantize(stored, self.info)
 
-    def read(self, view: Cells, cells: np.ndarray, out: np.ndarray) -> None:
-        """Write the real values of cells into `out`, float32 (n, channels)."""
-        if self._is_real and isinstance(view, np.ndarray):
-            # The mode spares numpy a copy of `out`; every cell is one of the view's.
-            view.take(cells, 0, out, 'clip')
+    def read(self, tensors: Sequence[np.ndarray], cells: np.ndarray, out: np.ndarray) -> None:
+        """
+        Write the real values of cells of one frame into `out`, float32 (n, channels).
+
+        Raises:
+            ModelError: the tensor is not the one that the layout describes.
+
+        """
+        values = self.values(tensors)
+        if self._plain and values.flags.c_contiguous:
+            # The mode spares numpy a copy of `out`; every cell is one of the head's.
+            values.reshape(self._flat).take(cells, 0, out, 'clip')
         else:
-            out[:] = dequantize(view.take(cells, 0), self.info)
+            out[:] = dequantize(self.cells(tensors).take(cells, 0), self.info)
 
 
 class TableColumns:
@@ -179,9 +187,15 @@ class TableColumns:
         """Return the real values of stored numbers, float32."""
         return dequantize(stored, self.info)
 
-    def read(self, view: Cells, cells: np.ndarray, out: np.ndarray) -> None:
-        """Write the real values of cells into `out`, float32 (n, channels)."""
-        out[:] = dequantize(view.take(cells, 0), self.info)
+    def read(self, tensors: Sequence[np.ndarray], cells: np.ndarray, out: np.ndarray) -> None:
+        """
+        Write the real values of rows of one frame into `out`, float32 (n, channels).
+
+        Raises:
+            ModelError: the tensor is not the one that the layout describes.
+
+        """
+        out[:] = dequantize(self.cells(tensors).take(cells, 0), self.info)
 
     def _of_columns(self, values: Optional[np.ndarray]) -> Optional[np.ndarray]:
         if values is None or len(values) == 1:
