@@ -17,7 +17,7 @@ PADDING_LEVEL = 114
 # Up to so many boxes each has its own copy of the letterbox's numbers: numpy takes three times
 # as long to repeat a row of four.
 _ROWS = 64
-_ZERO = np.float32(0)
+_ZERO = np.array(0, np.float32)
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,8 @@ class CandidateFinder:
             part.classes.info.dtype == np.float32 and part.classes.info.scale is None
             for part in source.parts)
         if self._one_class:
+            # An array of one number: numpy would make one of a plain number in each frame.
+            self._limits[0] = np.asarray(self._limits[0], np.float32)
             self._cells = np.concatenate([
                 np.arange(end - first) for first, end in zip(source.firsts, source.firsts[1:])])
             self._later_firsts = np.array(source.firsts[1:-1], np.intp)

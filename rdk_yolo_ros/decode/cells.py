@@ -135,8 +135,9 @@ class HeadChannels:
             ModelError: the tensor is not the one that the layout describes.
 
         """
-        values = self.values(tensors)
-        if self._plain and values.flags.c_contiguous:
+        values = tensors[self._index]
+        if self._plain and values.shape == self._shape and values.dtype == self._dtype \
+                and values.flags.c_contiguous:
             # The mode spares numpy a copy of `out`; every cell is one of the head's.
             values.reshape(self._flat).take(cells, 0, out, 'clip')
         else:
