@@ -241,8 +241,9 @@ class CandidateFinder:
 
     def _limited(self, found: Candidates) -> Candidates:
         """Return the candidates that suppression looks at."""
-        found = found.of_classes(self._classes)
-        return found.best(MAX_CANDIDATES) if len(found) > MAX_CANDIDATES else found
+        if self._classes is not None:
+            found = found.of_classes(self._classes)
+        return found.best(MAX_CANDIDATES) if len(found.anchors) > MAX_CANDIDATES else found
 
 
 def _read(channels: Sequence[Channels], tensors: Sequence[np.ndarray],

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import math
 from typing import Any, Optional
 
+import cv2
 import numpy as np
 
 from rdk_yolo_ros.decode.candidates import Candidates
@@ -15,10 +16,6 @@ from rdk_yolo_ros.decode.options import DecodeOptions
 from rdk_yolo_ros.head_layout import HeadLayout
 from rdk_yolo_ros.letterbox import Letterbox
 
-# Up to so many instances each has its own copy of the letterbox's numbers: numpy takes three times
-# as long to repeat a row.
-_ROWS = 64
-
 
 class PoseDecoder(Decoder):
     """Boxes, classes and key points; a key point without visibility has the confidence 1."""
@@ -26,7 +23,7 @@ class PoseDecoder(Decoder):
     def __init__(self, layout: HeadLayout, options: DecodeOptions) -> None:
         """Work out what each anchor point makes of its key points' numbers."""
         super().__init__(layout, options)
-        self._rows: Optional[tuple[Letterbox, np.ndarray, np.ndarray]] = None
+        self._matrix: Optional[tuple[Letterbox, np.ndarray]] = None
         if layout.table is not None:
             return
         # One factor and one shift an anchor point. Ultralytics' v8 rule puts a point at
@@ -47,20 +44,18 @@ class PoseDecoder(Decoder):
         """Repeat float32 (n, 3), what goes for a point's three numbers, for an instance's."""
         return np.tile(numbers[:, :self.layout.keypoint_dims], self.layout.num_keypoints)
 
-    def _rows_for(self, letterbox: Letterbox, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the letterbox's offsets and scales for so many instances' numbers."""
-        rows = self._rows  # replaced whole: another thread may do so meanwhile
-        if rows is None or rows[0] is not letterbox:
-            # tanh(k / 2) is 2 * sigmoid(k) - 1: the scale and the offset of a confidence.
-            offset, scale = (-1, 2) if self.layout.table is None else (0, 1)
-            numbers = self._for_all_points(np.array(
-                [[letterbox.left, letterbox.top, offset],
-                 [letterbox.scale_x, letterbox.scale_y, scale]], np.float32))
-            offsets, scales = np.repeat(numbers[:, None], _ROWS, axis=1)
-            rows = self._rows = (letterbox, offsets, scales)
-        if count > _ROWS:
-            count = 1
-        return rows[1][:count], rows[2][:count]
+    def _matrix_for(self, letterbox: Letterbox) -> np.ndarray:
+        """Return float32 (dims, dims + 1): a point's numbers to those in source pixels."""
+        cached = self._matrix  # replaced whole: another thread may do so meanwhile
+        if cached is None or cached[0] is not letterbox:
+            # sigmoid(k) is tanh(k / 2) / 2 + 1 / 2; a table's confidences stay as they are.
+            scale, offset = (0.5, 0.5) if self.layout.table is None else (1, 0)
+            dims = self.layout.keypoint_dims
+            scales = [1 / letterbox.scale_x, 1 / letterbox.scale_y, scale][:dims]
+            offsets = [-letterbox.left * scales[0], -letterbox.top * scales[1], offset][:dims]
+            cached = self._matrix = (letterbox, np.column_stack(
+                [np.diag(scales), offsets]).astype(np.float32, order='C'))
+        return cached[1]
 
     def _extras(self, tensors: Sequence[np.ndarray], letterbox: Letterbox,
                 kept: Candidates) -> dict[str, Any]:
@@ -70,19 +65,19 @@ class PoseDecoder(Decoder):
         if layout.table is None:
             points = points * self._factors.take(kept.anchors, 0)
             points += self._shifts.take(kept.anchors, 0)
-            if dims == 3:  # every third number of one row of them all: numpy is fast on that
-                halves = points.reshape(-1)[2::3]
-                np.tanh(halves, out=halves)
-        offsets, scales = self._rows_for(letterbox, len(kept))
-        points = points - offsets
-        points /= scales
-        points = points.reshape(len(kept), layout.num_keypoints, dims)
+        # All points in a row: numpy is slow on rows of a few numbers.
+        points = points.reshape(1, -1, dims)
+        if dims == 3 and layout.table is None:
+            halves = points.reshape(-1)[2::3]
+            np.tanh(halves, out=halves)
+        elif dims == 3:
+            points = np.concatenate([points[..., :2], points[..., 2:].clip(0, 1)], axis=2)
+        points = cv2.transform(points, self._matrix_for(letterbox))
+        numbers = points.reshape(-1)
+        points = points.reshape(-1, layout.num_keypoints, dims)
         if dims == 2:
             points = np.concatenate([points, np.ones_like(points[..., :1])], axis=2)
-        elif layout.table is not None:
-            points[..., 2] = points[..., 2].clip(0, 1)
         # A point that a broken model put nowhere is a point without confidence.
-        numbers = points.reshape(-1)
         if not math.isfinite(numbers.dot(numbers)):
             points[~np.isfinite(points).all(axis=2)] = 0
         return {'keypoints': points}
