@@ -71,8 +71,8 @@ class Decoder:
             found.boxes, found.scores, self._groups(found), self.options.nms_threshold,
             self._limit)) if self._suppresses else found
         more = self._extras(tensors, letterbox, kept) if extras else {}
-        return Detections(letterbox.boxes_to_source(kept.boxes), kept.scores, kept.class_ids,
-                          **more)
+        return Detections.unchecked(letterbox.boxes_to_source(kept.boxes), kept.scores,
+                                    kept.class_ids, **more)
 
     def _nothing(self, extras: bool) -> Detections:
         task = self.layout.task if extras or self.layout.task == 'obb' else 'detect'
