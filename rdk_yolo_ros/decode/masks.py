@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Union
 
 import cv2
 import numpy as np
 
 from rdk_yolo_ros.decode.mask_grid import Axis, Grid, grid_of
+from rdk_yolo_ros.decode.mask_painting import paint_enlarged, paint_interpolated
 from rdk_yolo_ros.letterbox import Letterbox
 from rdk_yolo_ros.tensors import TensorInfo
 
-# Rows and columns of a picture, and what is painted there.
-_Painted = Iterator[tuple[tuple[slice, slice], np.ndarray]]
-
 _NOTHING = np.empty((0, 0), np.float32)
-_ZERO = np.float32(0)
-# So many pixels are enlarged at a time: a large instance of a large picture takes no more memory
-# than a small one's, and stays in the processor's cache.
-_BAND_PIXELS = 1 << 18
 # Boxes that are so many times as high as the picture, taken together.
 _MANY_BOXES = 4
 
@@ -115,12 +109,9 @@ class PrototypeMasks:
 
     def full(self, i: int) -> np.ndarray:
         """Return instance i's mask over the source image, bool (h, w)."""
-        height, width = self._letterbox.source_hw
-        mask = np.zeros((height, width), bool)
-        only = range(len(self))[i]
-        for where, painted in self._painted([only], np.ones(len(self), np.uint8), height, width):
-            mask[where] = painted
-        return mask
+        picture = np.zeros(self._letterbox.source_hw, np.uint8)
+        self[[i]]._paint(picture, np.ones(1, np.uint8))
+        return picture.view(bool)
 
     def to_label_image(self, height: int, width: int) -> np.ndarray:
         """
@@ -139,92 +130,30 @@ class PrototypeMasks:
         # Where masks overlap the better instance has the higher rank: a maximum draws them in any
         # order, in passes over whole rows where masked assignment looks at each pixel.
         best = int(np.iinfo(dtype).max)
-        ranks = np.arange(best, best - len(self), -1).astype(dtype)
-        for where, painted in self._painted(range(len(self)), ranks, height, width):
-            part = picture[where]
-            cv2.max(part, painted, part)
+        self._paint(picture, np.arange(best, best - len(self), -1).astype(dtype))
         # The complement of rank `best - i` is i + 1, that of no rank 0.
         return np.negative(picture, out=picture)
 
-    def _painted(self, instances: Sequence[int], colours: np.ndarray, height: int, width: int,
-                 ) -> _Painted:
+    def _paint(self, picture: np.ndarray, colours: np.ndarray) -> None:
         """
-        Yield, for instances with a pixel in a (height, width) picture, the picture in their box.
-
-        A large instance comes in several bands.
+        Paint the masks into a picture of the source image; where two overlap, the higher colour.
 
         Args:
-            instances: which.
-            colours: uint8 or uint16 (N,), what each instance is painted with.
-            height, width: the picture's size in pixels; the source image is scaled to it.
-
-        Yields:
-            rows and columns of the box; (rows, columns) of the colours' type, the instance's
-            colour where its mask is and else 0, to be used before the next one.
+            picture: uint8 or uint16 (h, w).
+            colours: (N,) of its type.
 
         """
         source_h, source_w = self._letterbox.source_hw
+        height, width = picture.shape
         in_picture = self._boxes * np.array([width / source_w, height / source_h] * 2, np.float32)
         # Upstream's crop: pixel r is inside where x1 <= r < x2.
         corners = np.ceil(in_picture).clip(0, [width, height] * 2).astype(int).tolist()
-        shown = [i for i in instances
-                 if corners[i][0] < corners[i][2] and corners[i][1] < corners[i][3]]
-        axes = self._axes(height, width)
-        if (height, width) == (source_h, source_w) and all(axis.whole_factor() for axis in axes):
-            # Every common camera: OpenCV's resize does exactly this, vectorised.
-            return self._enlarged(shown, corners, colours, *axes)
-        return self._interpolated(shown, corners, colours, *axes)
-
-    def _interpolated(self, instances: Sequence[int], corners: Sequence[list[int]],
-                      colours: np.ndarray, down: Axis, across: Axis) -> _Painted:
-        """See `_painted`; whatever the picture's size."""
-        for i in instances:
-            left, top, right, bottom = corners[i]
-            row, column = self._origins[i]
-            logits = self._logits[i]
-            step = max(_BAND_PIXELS // (right - left), 1)
-            for first in range(top, bottom, step):
-                last = min(first + step, bottom)
-                above, below, weight_y = down.neighbours(first, last, row, logits.shape[0])
-                before, after, weight_x = across.neighbours(left, right, column, logits.shape[1])
-                rows = _blend(logits[above], logits[below], weight_y[:, None])
-                values = _blend(rows[:, before], rows[:, after], weight_x)
-                yield (slice(first, last), slice(left, right)), (values > 0) * colours[i]
-
-    def _enlarged(self, instances: Sequence[int], corners: Sequence[list[int]],
-                  colours: np.ndarray, down: Axis, across: Axis) -> _Painted:
-        """See `_painted`; for pictures with a whole number of pixels a cell."""
-        factor_y, factor_x = down.whole_factor(), across.whole_factor()
-        first_row, first_column = round(down.offset), round(across.offset)
-        largest = max((self._logits[i].shape[1] for i in instances), default=0) * factor_x
-        pixels = max(_BAND_PIXELS, 3 * factor_y * largest)
-        # One piece of memory for all: a new one each time would be cold.
-        values, above_zero = np.empty(pixels, np.float32), np.empty(pixels, bool)
-        most_cells = pixels // (factor_y * factor_x)
-        wide = colours.dtype != np.uint8
-        for i in instances:
-            left, top, right, bottom = corners[i]
-            row, column = self._origins[i]
-            logits = self._logits[i]
-            bands = [(logits, (row - first_row) * factor_y, top, bottom)]
-            if logits.size > most_cells:
-                bands = _bands(*bands[0], factor_y, most_cells)
-            colour = colours[i]
-            x0 = (column - first_column) * factor_x
-            where_x, from_x = slice(left, right), slice(left - x0, right - x0)
-            for cells, y0, top, bottom in bands:
-                height, width = cells.shape
-                rows, columns = height * factor_y, width * factor_x
-                count = rows * columns
-                enlarged, flags = values[:count], above_zero[:count]
-                cv2.resize(cells, (columns, rows), enlarged.reshape(rows, columns), 0, 0,
-                           cv2.INTER_LINEAR)
-                # What lies around the box as well: short rows take longer than a few more pixels.
-                np.greater(enlarged, _ZERO, out=flags)
-                painted = flags.view(np.uint8)
-                painted = painted * colour if wide else np.multiply(painted, colour, out=painted)
-                yield ((slice(top, bottom), where_x),
-                       painted.reshape(rows, columns)[top - y0:bottom - y0, from_x])
+        down, across = self._axes(height, width)
+        # Every common camera: whole cells, and a picture of the image's own size.
+        whole = (height, width) == (source_h, source_w) and down.whole_factor() > 0 \
+            and across.whole_factor() > 0
+        paint = paint_enlarged if whole else paint_interpolated
+        paint(picture, self._logits, self._origins, corners, colours, (down, across))
 
     def _axes(self, height: int, width: int) -> tuple[Axis, Axis]:
         """Return how the pixels of a (height, width) picture lie on the prototypes."""
@@ -261,38 +190,3 @@ def _refined(logits: Sequence[np.ndarray], origins: Sequence[tuple[int, int]], g
         parts.append(np.ascontiguousarray(part[y0:y1, x0:x1]))
         places.append((row + y0, column + x0))
     return parts, places
-
-
-def _bands(logits: np.ndarray, y0: int, top: int, bottom: int, factor: int, most_cells: int,
-           ) -> list[tuple[np.ndarray, int, int, int]]:
-    """
-    Split a large instance into bands, from top to bottom.
-
-    Args:
-        logits: float32 (h, w).
-        y0: the first cell's first row of pixels.
-        top, bottom: the rows of pixels that are wanted.
-        factor: rows of pixels a cell.
-        most_cells: of a band; three rows or more.
-
-    Returns:
-        of each band the arguments `logits` to `bottom`. It has a row of cells above and one below
-        that its pixels look at.
-
-    """
-    height, width = logits.shape
-    step = most_cells // width - 2
-    bands = []
-    for first in range(0, height, step):
-        low = max(first - 1, 0)
-        begin, end = max(y0 + first * factor, top), min(y0 + (first + step) * factor, bottom)
-        if begin < end:
-            bands.append((logits[low:first + step + 1], y0 + low * factor, begin, end))
-    return bands
-
-
-def _blend(lower: np.ndarray, upper: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    upper = upper - lower
-    upper *= weight
-    upper += lower
-    return upper
