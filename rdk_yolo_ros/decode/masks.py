@@ -69,6 +69,7 @@ class PrototypeMasks:
         sides = np.floor(boxes * grid.factors + grid.shifts)
         np.minimum(np.maximum(sides, grid.least, out=sides), grid.most, out=sides)
         sides = np.abs(sides).astype(np.intp)
+        np.maximum(sides[:, 2:], sides[:, :2] + 1, out=sides[:, 2:])  # a cell at least
         # As in `dequantize`: without a scale a number is a real one already.
         zero_point = info.zero_point if info.scale is not None else None
         if zero_point is not None and not zero_point.any():
@@ -84,7 +85,7 @@ class PrototypeMasks:
         # From top to bottom, so that one finds in the processor's cache what the last one read.
         for i in sides[:, 1].argsort().tolist():
             left, top, right, bottom = corners[i]
-            cells = prototypes[top:max(bottom, top + 1), left:max(right, left + 1)]
+            cells = prototypes[top:bottom, left:right]
             if not plain:
                 if zero_point is not None:
                     cells = cells.astype(np.int64) - zero_point
