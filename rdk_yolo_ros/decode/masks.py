@@ -111,7 +111,7 @@ class PrototypeMasks:
     def full(self, i: int) -> np.ndarray:
         """Return instance i's mask over the source image, bool (h, w)."""
         picture = np.zeros(self._letterbox.source_hw, np.uint8)
-        self[[i]]._paint(picture, np.ones(1, np.uint8))
+        self[np.array([i])]._paint(picture, np.ones(1, np.uint8))
         return picture.view(bool)
 
     def to_label_image(self, height: int, width: int) -> np.ndarray:

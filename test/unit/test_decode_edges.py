@@ -6,7 +6,7 @@ from head_tensors import SEED_ORDERS, STRIDES, as_outputs, planted_heads
 import numpy as np
 import pytest
 
-from rdk_yolo_ros.decode import DecodeOptions, make_decoder, masks as masks_module
+from rdk_yolo_ros.decode import DecodeOptions, make_decoder, mask_painting
 from rdk_yolo_ros.errors import HeadError, ModelError
 from rdk_yolo_ros.heads import identify_heads
 from rdk_yolo_ros.letterbox import Letterbox
@@ -145,7 +145,7 @@ def test_bands_of_a_large_mask_meet_without_a_seam(monkeypatch, source):
     found = decoder(arrays, Letterbox.fit(source, (640, 640)))
     whole = found.masks.to_label_image(*source)
     assert whole.any()
-    monkeypatch.setattr(masks_module, '_BAND_PIXELS', 1)
+    monkeypatch.setattr(mask_painting, '_BAND_PIXELS', 1)
     np.testing.assert_array_equal(found.masks.to_label_image(*source), whole)
     np.testing.assert_array_equal(found.masks.full(0) & (whole == 1), whole == 1)
 
