@@ -75,16 +75,18 @@ class PrototypeMasks:
         if zero_point is not None and not zero_point.any():
             zero_point = None
         plain = prototypes.dtype == np.float32 and zero_point is None
-        if prototypes.flags.c_contiguous and \
-                (sides[:, 3] - sides[:, 1]).sum() > _MANY_BOXES * height:
-            # A box has a short piece of each row, whose beginning memory is slow to hand out;
-            # it is fast with all of them in a row, and then they are in the processor's cache.
-            cv2.norm(prototypes.reshape(height, -1), cv2.NORM_INF)
+        # A box has a short piece of each row, and memory is slow to hand out the first of it. Where
+        # boxes are many, whole rows are read before: fast, and then the processor has them near.
+        many = (sides[:, 3] - sides[:, 1]).sum() > _MANY_BOXES * height
+        unread = 0 if many and prototypes.flags.c_contiguous else height
         corners = sides.tolist()
         logits: list[np.ndarray] = [_NOTHING] * len(corners)
         # From top to bottom, so that one finds in the processor's cache what the last one read.
         for i in sides[:, 1].argsort().tolist():
             left, top, right, bottom = corners[i]
+            if bottom > unread:
+                cv2.norm(prototypes[max(top, unread):bottom].reshape(1, -1), cv2.NORM_INF)
+                unread = bottom
             cells = prototypes[top:bottom, left:right]
             if not plain:
                 if zero_point is not None:
