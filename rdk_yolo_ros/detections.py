@@ -108,10 +108,10 @@ class Detections:
                   keypoints: Optional[np.ndarray] = None, masks: Optional[InstanceMasks] = None,
                   angles: Optional[np.ndarray] = None) -> Detections:
         """
-        Return detections of arrays that are right by construction; the attributes' order.
+        Return detections of arrays that are right by construction; attributes as above.
 
-        For a decoder of one class and few instances, whose work takes hundredths of a millisecond:
-        the constructor with its checks would be a twentieth of that.
+        For decoders: where there are few instances, the constructor and its checks would take a
+        twentieth of their time.
         """
         self = object.__new__(cls)
         vars(self).update(boxes=boxes, scores=scores, class_ids=class_ids, keypoints=keypoints,

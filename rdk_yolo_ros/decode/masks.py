@@ -14,7 +14,7 @@ from rdk_yolo_ros.letterbox import Letterbox
 from rdk_yolo_ros.tensors import TensorInfo
 
 _NOTHING = np.empty((0, 0), np.float32)
-# Boxes that are so many times as high as the picture, taken together.
+# So many times as high as the picture the boxes are, taken together, where they are many.
 _MANY_BOXES = 4
 
 
@@ -75,10 +75,10 @@ class PrototypeMasks:
         if zero_point is not None and not zero_point.any():
             zero_point = None
         plain = prototypes.dtype == np.float32 and zero_point is None
-        # A box has a short piece of each row, and memory is slow to hand out the first of it. Where
-        # boxes are many, whole rows are read before: fast, and then the processor has them near.
+        # A box has a short piece of each row, and memory is slow to hand out the first of it.
+        # Where boxes are many, whole rows are read before: fast, and then they are in the cache.
         many = (sides[:, 3] - sides[:, 1]).sum() > _MANY_BOXES * height
-        unread = 0 if many and prototypes.flags.c_contiguous else height
+        unread = 0 if many and plain and prototypes.flags.c_contiguous else height
         corners = sides.tolist()
         logits: list[np.ndarray] = [_NOTHING] * len(corners)
         # From top to bottom, so that one finds in the processor's cache what the last one read.
