@@ -134,6 +134,7 @@ class CandidateFinder:
             for class_id, score in options.score_thresholds.items():
                 self._threshold[class_id] = source.threshold(score)
         self._limits = [stored_limit(part.classes, self._threshold) for part in source.parts]
+        self._class_channels = [part.classes for part in source.parts]
         self._boxes = [part.boxes for part in source.parts]
         self._extra = [part.extra for part in source.parts if part.extra is not None]
         # Where the only class's numbers mean the same in every part they are searched together.
@@ -192,25 +193,22 @@ class CandidateFinder:
         return anchors, numbers.take(anchors), np.zeros(len(anchors), np.int32), places
 
     def _search_classes(self, tensors: Sequence[np.ndarray]) -> _Hits:
-        """Look at the parts one by one."""
-        anchors, numbers, class_ids, places = [], [], [], []
+        """Look at the parts one by one, then at all of what was found at once."""
         source = self._source
         # All of them before any, as in `find`.
         views = [part.classes.cells(tensors) for part in source.parts]
-        for part, view, limit, first in zip(source.parts, views, self._limits, source.firsts):
-            cells = cells_above(view, limit)
-            if len(cells):
-                rows, ids, values = self._choose(part.classes.real(view.take(cells, 0)))
-                if rows is not None:
-                    cells = cells[rows]
-                anchors.append(cells + first)
-                numbers.append(values)
-                class_ids.append(ids)
-            places.append(cells)
-        if not anchors:
-            return np.zeros(0, np.intp), np.zeros(0, np.float32), np.zeros(0, np.int32), places
-        return (np.concatenate(anchors), np.concatenate(numbers), np.concatenate(class_ids),
-                places)
+        places = [cells_above(view, limit) for view, limit in zip(views, self._limits)]
+        anchors = np.concatenate([cells + first for cells, first in zip(places, source.firsts)])
+        if len(anchors) == 0:
+            return anchors, np.zeros(0, np.float32), np.zeros(0, np.int32), places
+        rows, class_ids, numbers = self._choose(
+            _read(self._class_channels, tensors, places, len(anchors)))
+        if rows is not None:
+            anchors = anchors[rows]
+            ends = anchors.searchsorted(source.firsts)
+            places = [anchors[start:end] - first
+                      for start, end, first in zip(ends, ends[1:], source.firsts)]
+        return anchors, numbers, class_ids, places
 
     def _choose(self, values: np.ndarray,
                 ) -> tuple[Optional[np.ndarray], np.ndarray, np.ndarray]:
@@ -221,8 +219,8 @@ class CandidateFinder:
             values: float32 (cells, classes), real numbers.
 
         Returns:
-            the cell of each candidate, or None for each cell once; int32 class ids; float32
-            numbers.
+            the cell of each candidate, ascending, or None for each cell once; int32 class ids;
+            float32 numbers.
 
         """
         return self._best_classes(values)

@@ -36,7 +36,7 @@ class PrototypeMasks:
         Args:
             logits: N of float32 (h_i, w_i), cells of the prototypes' grid.
             origins: N rows and columns of the logits' first cells.
-            boxes: float32 (N, 4), source-image pixels.
+            boxes: float32 (N, 4), source-image pixels, inside the image.
             prototype_hw: the whole grid.
             letterbox: how the source image lies in the model's input.
 
@@ -146,17 +146,20 @@ class PrototypeMasks:
             colours: (N,) of its type.
 
         """
-        source_h, source_w = self._letterbox.source_hw
         height, width = picture.shape
-        in_picture = self._boxes * np.array([width / source_w, height / source_h] * 2, np.float32)
-        # Upstream's crop: pixel r is inside where x1 <= r < x2.
-        corners = np.ceil(in_picture).clip(0, [width, height] * 2).astype(int).tolist()
-        down, across = self._axes(height, width)
+        source_h, source_w = self._letterbox.source_hw
+        corners = self._boxes
+        own_size = (height, width) == (source_h, source_w)
+        if not own_size:
+            corners = corners * np.array([width / source_w, height / source_h] * 2, np.float32)
+            corners = corners.clip(0, [width, height] * 2)
+        axes = self._axes(height, width)
         # Every common camera: whole cells, and a picture of the image's own size.
-        whole = (height, width) == (source_h, source_w) and down.whole_factor() > 0 \
-            and across.whole_factor() > 0
-        paint = paint_enlarged if whole else paint_interpolated
-        paint(picture, self._logits, self._origins, corners, colours, (down, across))
+        paint = paint_enlarged if own_size and all(axis.whole_factor() for axis in axes) \
+            else paint_interpolated
+        # Upstream's crop: pixel r is inside where x1 <= r < x2.
+        corners = np.ceil(corners).astype(np.intp).tolist()
+        paint(picture, self._logits, self._origins, corners, colours, axes)
 
     def _axes(self, height: int, width: int) -> tuple[Axis, Axis]:
         """Return how the pixels of a (height, width) picture lie on the prototypes."""

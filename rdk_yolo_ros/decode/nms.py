@@ -63,7 +63,7 @@ def _suppress(boxes: np.ndarray, scores: np.ndarray, groups: Optional[np.ndarray
     if groups is not None:
         # OpenCV's loop runs on doubles: shifting each group to a place of its own loses nothing.
         rectangles = rectangles.astype(np.float64)
-        span = 2 * min(float(np.abs(boxes).max()), _FARTHEST) + 1
+        span = 2 * min(cv2.norm(boxes, cv2.NORM_INF), _FARTHEST) + 1
         rectangles[:, 0] += groups * span
     # A list, as OpenCV's binding reads arrays of rectangles more slowly. Its own top_k would cut
     # the candidates, not the survivors; its own score threshold of 0 drops scores of 0.
