@@ -144,9 +144,9 @@ class CandidateFinder:
         if self._one_class:
             # An array of one number: numpy would make one of a plain number in each frame.
             self._limits[0] = np.asarray(self._limits[0], np.float32)
-            self._cells = np.concatenate([
-                np.arange(end - first) for first, end in zip(source.firsts, source.firsts[1:])])
-            self._later_firsts = np.array(source.firsts[1:-1], np.intp)
+        self._cells = np.concatenate([
+            np.arange(end - first) for first, end in zip(source.firsts, source.firsts[1:])])
+        self._later_firsts = np.array(source.firsts[1:-1], np.intp)
 
     def find(self, tensors: Sequence[np.ndarray], extras: bool) -> Candidates:
         """
@@ -183,6 +183,25 @@ class CandidateFinder:
         numbers = np.concatenate([part.classes.values(tensors) for part in self._source.parts],
                                  axis=None)
         anchors = (numbers > self._limits[0]).nonzero()[0]
+        return (anchors, numbers.take(anchors), np.zeros(len(anchors), np.int32),
+                self._places_of(anchors))
+
+    def _search_classes(self, tensors: Sequence[np.ndarray]) -> _Hits:
+        """Look at the parts, then at all of what was found at once."""
+        views = [part.classes.cells(tensors) for part in self._source.parts]
+        anchors = cells_above(views, self._limits, self._source.firsts)
+        places = self._places_of(anchors)
+        if len(anchors) == 0:
+            return anchors, np.zeros(0, np.float32), np.zeros(0, np.int32), places
+        rows, class_ids, numbers = self._choose(
+            _read(self._class_channels, tensors, places, len(anchors)))
+        if rows is not None:
+            anchors = anchors[rows]
+            places = self._places_of(anchors)
+        return anchors, numbers, class_ids, places
+
+    def _places_of(self, anchors: np.ndarray) -> list[np.ndarray]:
+        """Return the cells of each part among ascending anchors."""
         ends = anchors.searchsorted(self._later_firsts).tolist()
         # An anchor's cell in its own part.
         cells = self._cells.take(anchors)
@@ -190,25 +209,7 @@ class CandidateFinder:
         for end in (*ends, len(anchors)):
             places.append(cells[start:end])
             start = end
-        return anchors, numbers.take(anchors), np.zeros(len(anchors), np.int32), places
-
-    def _search_classes(self, tensors: Sequence[np.ndarray]) -> _Hits:
-        """Look at the parts one by one, then at all of what was found at once."""
-        source = self._source
-        # All of them before any, as in `find`.
-        views = [part.classes.cells(tensors) for part in source.parts]
-        places = [cells_above(view, limit) for view, limit in zip(views, self._limits)]
-        anchors = np.concatenate([cells + first for cells, first in zip(places, source.firsts)])
-        if len(anchors) == 0:
-            return anchors, np.zeros(0, np.float32), np.zeros(0, np.int32), places
-        rows, class_ids, numbers = self._choose(
-            _read(self._class_channels, tensors, places, len(anchors)))
-        if rows is not None:
-            anchors = anchors[rows]
-            ends = anchors.searchsorted(source.firsts)
-            places = [anchors[start:end] - first
-                      for start, end, first in zip(ends, ends[1:], source.firsts)]
-        return anchors, numbers, class_ids, places
+        return places
 
     def _choose(self, values: np.ndarray,
                 ) -> tuple[Optional[np.ndarray], np.ndarray, np.ndarray]:

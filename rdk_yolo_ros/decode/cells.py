@@ -70,9 +70,23 @@ An array where they lie close together, which is nearly always: numpy's own meth
 """
 
 
-def cells_above(cells: Cells, limit: Limit) -> np.ndarray:
-    """Return the ascending indices of the cells with a number above the limit, intp (n,)."""
-    return _places_above(cells, limit) if isinstance(cells, np.ndarray) else cells.above(limit)
+def cells_above(parts: Sequence[Cells], limits: Sequence[Limit],
+                firsts: Sequence[int]) -> np.ndarray:
+    """
+    Return the ascending indices of the cells with a number above their part's limit, intp (n,).
+
+    Args:
+        parts: cells of equally many channels.
+        limits: one for each part.
+        firsts: the index of each part's first cell.
+
+    """
+    arrays = [part for part in parts if isinstance(part, np.ndarray)]
+    if len(arrays) == len(parts):
+        return _places_above(arrays, limits)
+    return np.concatenate([
+        (_places_above([part], [limit]) if isinstance(part, np.ndarray) else part.above(limit))
+        + first for part, limit, first in zip(parts, limits, firsts)])
 
 
 class HeadChannels:
@@ -266,12 +280,16 @@ def _padded_cells(values: np.ndarray) -> Cells:
     return ScatteredCells(rows) if pitch == width else PaddedCells(rows, width, pitch)
 
 
-def _places_above(stored: np.ndarray, limit: Limit) -> np.ndarray:
-    """Return the ascending indices of the rows of a C-contiguous array with one above."""
-    above = stored > limit
+def _places_above(arrays: Sequence[np.ndarray], limits: Sequence[Limit]) -> np.ndarray:
+    """Return the ascending indices of the rows of C-contiguous arrays with a number above."""
+    channels = arrays[0].shape[1]
+    above = np.empty((sum(map(len, arrays)), channels), bool)
+    start = 0
+    for stored, limit in zip(arrays, limits):
+        np.greater(stored, limit, out=above[start:start + len(stored)])
+        start += len(stored)
     # Few elements pass: finding them all at once beats reducing row by row, and eight flags are
     # looked at like one.
-    channels = stored.shape[1]
     if channels % 8 == 0:
         places = (above.view(np.uint64).ravel() != 0).nonzero()[0]
         channels //= 8

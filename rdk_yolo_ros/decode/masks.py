@@ -128,11 +128,10 @@ class PrototypeMasks:
             score wins.
 
         """
-        dtype = np.uint8 if len(self) <= 255 else np.uint16
+        dtype, best = (np.uint8, 255) if len(self) <= 255 else (np.uint16, 65535)
         picture = np.zeros((height, width), dtype)
         # Where masks overlap the better instance has the higher rank: a maximum draws them in any
         # order, in passes over whole rows where masked assignment looks at each pixel.
-        best = int(np.iinfo(dtype).max)
         self._paint(picture, np.arange(best, best - len(self), -1).astype(dtype))
         # The complement of rank `best - i` is i + 1, that of no rank 0.
         return np.negative(picture, out=picture)
