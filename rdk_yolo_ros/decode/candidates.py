@@ -232,7 +232,8 @@ class CandidateFinder:
         if classes == 1:
             return None, np.zeros(count, np.int32), values[:, 0]
         ids = values.argmax(axis=1)
-        best = values[np.arange(count), ids]
+        # Three times as fast as indexing with both.
+        best = values.reshape(-1).take(np.arange(0, values.size, classes) + ids)
         if isinstance(self._threshold, float):
             return None, ids.astype(np.int32), best
         rows = np.flatnonzero(best > self._threshold[ids])
