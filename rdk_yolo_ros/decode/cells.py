@@ -142,13 +142,7 @@ class HeadChannels:
         return stored if self._is_real else dequantize(stored, self.info)
 
     def read(self, tensors: Sequence[np.ndarray], cells: np.ndarray, out: np.ndarray) -> None:
-        """
-        Write the real values of cells of one frame into `out`, float32 (n, channels).
-
-        Raises:
-            ModelError: the tensor is not the one that the layout describes.
-
-        """
+        """Write one frame's real values of cells to `out`, float32 (n, channels); ModelError."""
         values = tensors[self._index]
         if self._plain and values.shape == self._shape and values.dtype == self._dtype \
                 and values.flags.c_contiguous:
@@ -203,13 +197,7 @@ class TableColumns:
         return dequantize(stored, self.info)
 
     def read(self, tensors: Sequence[np.ndarray], cells: np.ndarray, out: np.ndarray) -> None:
-        """
-        Write the real values of rows of one frame into `out`, float32 (n, channels).
-
-        Raises:
-            ModelError: the tensor is not the one that the layout describes.
-
-        """
+        """Write one frame's real values of rows to `out`, float32 (n, channels); ModelError."""
         out[:] = dequantize(self.cells(tensors).take(cells, 0), self.info)
 
     def _of_columns(self, values: Optional[np.ndarray]) -> Optional[np.ndarray]:
