@@ -66,8 +66,24 @@ class ImageSubscription:
         self._loss = ImageLossWatch(node.resolve_topic_name(topic),
                                     get_rmw_implementation_identifier(), _dds_profile())
         self._type = _message_type(transport)
+        self._subscription: Optional[Subscription] = None
+
+    def open(self) -> None:
+        """
+        Subscribe.
+
+        Raises:
+            rclpy.exceptions.InvalidTopicNameException and the like: the topic has no valid name.
+
+        """
         self._choose_type()
-        self._subscription: Optional[Subscription] = self._subscribe()
+        self._subscription = self._subscribe()
+
+    def close(self) -> None:
+        """Unsubscribe; what was counted stays."""
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            self._node.destroy_subscription(subscription)
 
     @property
     def topic_name(self) -> str:

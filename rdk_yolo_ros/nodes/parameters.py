@@ -62,6 +62,9 @@ class ParameterSpec:
 AI_MSGS_TOPIC = 'hobot_dnn_detection'
 
 START_PARAMETERS = (
+    ParameterSpec('autostart', True,
+                  'Whether the node brings itself to active; false: it waits, unconfigured, for '
+                  'a lifecycle manager.'),
     ParameterSpec('config_file', '',
                   "The work configuration, JSON or YAML: a path, or one inside this package's "
                   'share folder.'),
@@ -123,6 +126,14 @@ def option_parameters(options: DecodeOptions) -> tuple[ParameterSpec, ...]:
                       'Publish these classes only, by name or number; empty: all of them.',
                       changeable=True, any_type=True),
     )
+
+
+def was_given(node: Node, name: str) -> bool:
+    """Return whether a value was given for a parameter that is not declared yet."""
+    probe = ParameterDescriptor(dynamic_typing=True)
+    given = node.declare_parameter(name, None, probe).value is not None
+    node.undeclare_parameter(name)
+    return given
 
 
 def declare(node: Node, spec: ParameterSpec) -> Any:

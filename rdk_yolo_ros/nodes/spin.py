@@ -22,7 +22,7 @@ from rdk_yolo_ros.errors import RdkYoloError
 
 # What a wrong argument, parameter or file raises; anything else is a defect and keeps its
 # traceback.
-_USER_ERRORS = (RdkYoloError, ParameterException, NameValidationException,
+USER_ERRORS = (RdkYoloError, ParameterException, NameValidationException,
                 rclpy_implementation.RCLError, rclpy_implementation.RCLInvalidROSArgsError,
                 rclpy_implementation.UnknownROSArgsError)
 # A Ctrl-C that lands in rclpy's C++ becomes some other error there, a moment before rclpy's own
@@ -62,8 +62,8 @@ def run_node(make_node: Callable[[], Node], name: str,
             # using then fails in one of many ways.
             if initialised and _has_ended(_SIGNAL_S if node is not None else 0.0):
                 pass
-            elif node is None and isinstance(error, _USER_ERRORS):
-                print(f'{name}: {_one_line(error)}', file=sys.stderr)
+            elif node is None and isinstance(error, USER_ERRORS):
+                print(f'{name}: {one_line(error)}', file=sys.stderr)
                 return 1
             else:
                 raise
@@ -110,7 +110,8 @@ def _interrupts_ignored() -> Iterator[None]:
             signal.signal(signal.SIGINT, handler)
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """Return what is wrong in one line, as the executables and the container say it."""
     if isinstance(error, rclpy_implementation.UnknownROSArgsError):
         return f'unknown ROS arguments: {error}'
     text = ' '.join(str(error.args[0] if error.args else error).split())
