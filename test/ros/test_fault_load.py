@@ -2,7 +2,6 @@
 
 from array import array
 import random
-import threading
 import time
 
 import numpy as np
@@ -12,15 +11,12 @@ pytest.importorskip('rclpy')
 
 from fault_graph import (  # noqa: E402
     BEST_EFFORT,
-    HW,
     OK,
     RED,
-    ROOT,
     WARN,
     Camera,
     Health,
     image,
-    nv12,
     read,
     resident_mb,
     write_colour_model,
