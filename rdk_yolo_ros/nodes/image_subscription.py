@@ -70,14 +70,15 @@ class ImageSubscription:
 
     def open(self) -> None:
         """
-        Subscribe.
+        Subscribe; twice does no harm.
 
         Raises:
             rclpy.exceptions.InvalidTopicNameException and the like: the topic has no valid name.
 
         """
-        self._choose_type()
-        self._subscription = self._subscribe()
+        if self._subscription is None:
+            self._choose_type()
+            self._subscription = self._subscribe()
 
     def close(self) -> None:
         """Unsubscribe; what was counted stays."""

@@ -244,6 +244,8 @@ class YoloNode(LifecycleNode):
             stopped = self._inference.close()
         self._library_log.close()
         super().destroy_node()
+        # rclpy leaves this to the garbage collector, and until then the node to the graph.
+        self._state_machine.destroy_when_not_in_use()
         return stopped
 
     # Services and the rest, in the executor's thread:
