@@ -1,4 +1,4 @@
-"""What the fault tests share: a quick real model, a camera of the test's own, the node's health."""
+"""What the fault tests share: a quick real model, a camera, the node's health."""
 
 from array import array
 import json

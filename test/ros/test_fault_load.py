@@ -1,4 +1,4 @@
-"""More than a node was made for: rubbish, ten times the rate, subscribers and parameters in crowds."""
+"""More than a node was made for: rubbish, ten times the rate, subscribers and calls in crowds."""
 
 from array import array
 import random
