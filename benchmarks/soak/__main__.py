@@ -51,10 +51,11 @@ def main() -> int:
     if arguments.record and found.seconds < 0.99 * 60 * facts['minutes']:
         ended = f'{facts["minutes"]:g} minutes were wanted'
     for one in found.nodes:
-        print(f'  {one.node}: resident {one.resident_mb[0]:.2f} to {one.resident_mb[1]:.2f} MB, '
-              f'{one.slope:+.3f} MB an hour (heap {one.heap_slope:+.3f}); threads '
-              f'{one.threads[0]} to {one.threads[1]}, descriptors {one.descriptors[0]} to '
-              f'{one.descriptors[1]}; {one.cpus:.2f} processors')
+        print('  {}: resident {:.2f} to {:.2f} MB, without shared memory {:.2f} to {:.2f} MB, '
+              '{:+.3f} MB an hour (heap {:+.3f}); threads {} to {}, descriptors {} to {}; '
+              '{:.2f} processors'.format(one.node, *one.resident_mb, *one.own_mb, one.slope,
+                                         one.heap_slope, *one.threads, *one.descriptors,
+                                         one.cpus))
     print('  ' + '\n  '.join(summary(found)))
     print(f'  {verdict(found)}')
     docs = ROOT / 'docs' if arguments.write else arguments.out

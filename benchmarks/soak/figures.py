@@ -23,9 +23,9 @@ class NodeFigures:
 
     Attributes:
         node: its name.
-        resident_mb: the resident set's median at the begin and at the end, MB.
-        most_mb: the largest resident set.
-        slope: of the resident set, MB an hour.
+        resident_mb: the resident set's median in the first third and in the last, MB.
+        own_mb: the same without shared memory.
+        slope: of the resident set without shared memory, MB an hour.
         heap_slope: of its anonymous part, MB an hour.
         threads, descriptors: their median number in the first third and in the last.
         cpus: how many processors it keeps busy.
@@ -34,7 +34,7 @@ class NodeFigures:
 
     node: str
     resident_mb: tuple[float, float]
-    most_mb: float
+    own_mb: tuple[float, float]
     slope: float
     heap_slope: float
     threads: tuple[int, int]
@@ -166,18 +166,26 @@ def binned(at_s: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray
 def _node(node: str, samples: Sequence[Sample]) -> NodeFigures:
     at = np.array([sample.at_s for sample in samples])
     readings = [sample.readings[node] for sample in samples]
-    resident = np.array([reading.resident for reading in readings]) / 1e6
-    heap = np.array([reading.heap for reading in readings]) / 1e6
     third = max(1, len(samples) // 3)
 
-    def thirds(name: str) -> tuple[int, int]:
-        numbers = [getattr(reading, name) for reading in readings]
-        return int(np.median(numbers[:third])), int(np.median(numbers[-third:]))
+    def column(name: str) -> np.ndarray:
+        return np.array([getattr(reading, name) for reading in readings], np.float64)
+
+    def thirds(name: str) -> tuple[float, float]:
+        values = column(name)
+        return float(np.median(values[:third])), float(np.median(values[-third:]))
+
+    def megabytes(name: str) -> tuple[float, float]:
+        first, last = thirds(name)
+        return first / 1e6, last / 1e6
+
+    def number(name: str) -> tuple[int, int]:
+        first, last = thirds(name)
+        return int(first), int(last)
 
     return NodeFigures(
-        node, (float(np.median(resident[:third])), float(np.median(resident[-third:]))),
-        float(resident.max()), _slope(at, resident), _slope(at, heap), thirds('threads'),
-        thirds('descriptors'),
+        node, megabytes('resident'), megabytes('own'), _slope(at, column('own') / 1e6),
+        _slope(at, column('heap') / 1e6), number('threads'), number('descriptors'),
         (readings[-1].cpu_s - readings[0].cpu_s) / (at[-1] - at[0]))
 
 

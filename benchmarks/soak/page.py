@@ -18,12 +18,12 @@ node (demo {task} model, ONNX Runtime) as processes of their own, listens to the
 third one, and looks at both processes every second. It takes 10 minutes, `make soak
 SOAK_MINUTES=60` an hour. The record is in `bench_out/soak/`.
 
-- **Memory** is the resident set as `/proc/PID/smaps_rollup` counts it, everything included: heap,
-  libraries, and the shared-memory segments of DDS (16 MB for each process that sends, mapped by
-  whoever receives). Those are resident in full after the first seconds, so that they add to the
-  level and nothing to the slope. The slope is Theil and Sen's: the median of the slopes between
-  every two 10-second medians. The heap alone (anonymous pages) is given, too: a leak shows there
-  first.
+- **Memory** is the resident set as `/proc/PID/smaps_rollup` counts it, heap and libraries, without
+  shared memory: the segments of DDS have a fixed size, 16 MB for each process that sends, and
+  a page of them becomes resident in a reader when an image first happens to lie on it, so that
+  they reach that size in steps and no further. The slope is Theil and Sen's: the median of the
+  slopes between every two 10-second medians. The heap alone (anonymous pages) is given, too: a
+  leak shows there first.
 - **Latency** is from the image's stamp to the receipt of its detections. It grows when the median
   of the last third's minutes is more than {latency_bar:g} times that of the first third.
 - **Threads and descriptors** (files, sockets) must not be more in the last third than in the
@@ -71,8 +71,10 @@ def _rows(found: Figures) -> list[tuple[str, ...]]:
     return [
         row('resident, first third to last, MB',
             ['{:.2f} to {:.2f}'.format(*one.resident_mb) for one in nodes]),
-        row('resident at most, MB', [f'{one.most_mb:.2f}' for one in nodes]),
-        row('slope, MB an hour', [f'{one.slope:+.3f}' for one in nodes], f'{MEMORY_BAR:g}'),
+        row('without shared memory, MB',
+            ['{:.2f} to {:.2f}'.format(*one.own_mb) for one in nodes]),
+        row('slope of that, MB an hour', [f'{one.slope:+.3f}' for one in nodes],
+            f'{MEMORY_BAR:g}'),
         row("the heap's slope, MB an hour", [f'{one.heap_slope:+.3f}' for one in nodes]),
         row('threads, first third to last', ['{} to {}'.format(*one.threads) for one in nodes],
             'no more'),

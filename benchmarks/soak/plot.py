@@ -22,15 +22,16 @@ _NODE_COLOURS = {'yolo': _BLUE, 'source': _ORANGE}
 
 def draw(samples: Sequence[Sample], minutes: Sequence[Minute], found: Figures,
          path: Path) -> None:
-    """Write a PNG: resident memory of both processes, and latency by the minute."""
+    """Write a PNG: memory of both processes, and latency by the minute."""
     at = np.array([sample.at_s for sample in samples]) / 60
     panels = []
     for node in NODES[::-1]:
-        resident = np.array([sample.readings[node].resident for sample in samples]) / 1e6
+        own = np.array([sample.readings[node].own for sample in samples]) / 1e6
         slope = next(one.slope for one in found.nodes if one.node == node)
         panels.append(_panel(
-            f'{node}: resident memory, MB ({slope:+.2f} MB an hour after the warm-up)', found,
-            [('', at, resident, _NODE_COLOURS[node])], least_span=10.0))
+            f'{node}: resident memory of its own, MB ({slope:+.2f} MB an hour after the warm-up)',
+            found,
+            [('', at, own, _NODE_COLOURS[node])], least_span=10.0))
     ends = np.array([minute.at_s - minute.seconds / 2 for minute in minutes]) / 60
     panels.append(_panel('from stamp to receipt, ms, by the minute', found, [
         (name, ends, np.array([getattr(minute, f'{name}_ms') for minute in minutes]), colour)

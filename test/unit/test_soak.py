@@ -27,11 +27,12 @@ def samples(seconds=3600, grows_mb=0.0, threads=20, more_threads=0, descriptors=
     result = []
     for at in range(seconds):
         mb = 230 + grows_mb * at / 3600 + 3.1 * (rng.random() < 0.2) + 0.02 * rng.random()
+        shared = 16.0 + 6.2 * (at > 0.5 * seconds)  # an image lands on pages that are new
         late = at > 0.8 * seconds
-        yolo = Reading(round(mb * 1e6), round(mb * 0.6e6), threads + more_threads * late,
-                       descriptors, at * 0.75)
-        result.append(Sample(float(at), {'source': Reading(320_000_000, 200_000_000, 20, 19,
-                                                           at * 0.25), 'yolo': yolo}))
+        yolo = Reading(round((mb + shared) * 1e6), round(shared * 1e6), round(mb * 0.6e6),
+                       threads + more_threads * late, descriptors, at * 0.75)
+        source = Reading(320_000_000, 17_000_000, 200_000_000, 20, 19, at * 0.25)
+        result.append(Sample(float(at), {'source': source, 'yolo': yolo}))
     return result
 
 
@@ -64,7 +65,7 @@ def test_growth_past_the_bar_is_a_miss_and_is_told_as_it_is(seconds, grows_mb, m
 def test_what_the_warm_up_allocates_is_left_out():
     record = samples()
     warm = [Sample(one.at_s, {**one.readings, 'yolo': Reading(
-        int(100e6 + 0.2e6 * one.at_s), 0, 20, 19, one.at_s * 0.75)}) for one in record[:600]]
+        int(100e6 + 0.2e6 * one.at_s), 0, 0, 20, 19, one.at_s * 0.75)}) for one in record[:600]]
     assert figures(warm + record[600:], minutes()).missed == []
 
 
