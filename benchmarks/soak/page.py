@@ -21,9 +21,10 @@ SOAK_MINUTES=60` an hour. The record is in `bench_out/soak/`.
 - **Memory** is the resident set as `/proc/PID/smaps_rollup` counts it, heap and libraries, without
   shared memory: the segments of DDS have a fixed size, 16 MB for each process that sends, and
   a page of them becomes resident in a reader when an image first happens to lie on it, so that
-  they reach that size in steps and no further. The slope is Theil and Sen's: the median of the
-  slopes between every two 10-second medians. The heap alone (anonymous pages) is given, too: a
-  leak shows there first.
+  they reach that size in steps and no further. The slope is that of the lowest value in every
+  10 s, as images on their way (3 MB each) come and go and what is not given back stays; it is
+  Theil and Sen's, the median of the slopes between every two of these. The heap alone (anonymous
+  pages) is given, too: a leak shows there first.
 - **Latency** is from the image's stamp to the receipt of its detections. It grows when the median
   of the last third's minutes is more than {latency_bar:g} times that of the first third.
 - **Threads and descriptors** (files, sockets) must not be more in the last third than in the
