@@ -1,4 +1,4 @@
-"""Images as arrays: what a serialised sensor_msgs/Image or CompressedImage holds, uncopied."""
+"""Images as arrays: serialised sensor_msgs/Image and CompressedImage, read and written."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rdk_yolo_ros.cdr.reader import CdrReader
+from rdk_yolo_ros.cdr.writer import CdrWriter
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +90,28 @@ def read_compressed_image(buffer: Any) -> CompressedImageArray:
     reader = CdrReader(buffer, 'compressed image')
     stamp, frame_id = _header(reader)
     return CompressedImageArray(stamp, frame_id, reader.string('format'), reader.uint8s('data'))
+
+
+def write_image(image: ImageArray) -> bytes:
+    """Return a serialised sensor_msgs/Image; `image.data` is contiguous, and copied once."""
+    writer = CdrWriter()
+    writer.header(image.stamp, image.frame_id)
+    writer.uint32(image.height)
+    writer.uint32(image.width)
+    writer.string(image.encoding)
+    writer.uint8(image.is_bigendian)
+    writer.uint32(image.step)
+    writer.uint8s(image.data)
+    return writer.message()
+
+
+def write_compressed_image(image: CompressedImageArray) -> bytes:
+    """Return a serialised CompressedImage; `image.data` is contiguous, and copied once."""
+    writer = CdrWriter()
+    writer.header(image.stamp, image.frame_id)
+    writer.string(image.format)
+    writer.uint8s(image.data)
+    return writer.message()
 
 
 def read_stamp(buffer: Any) -> tuple[int, int, str]:

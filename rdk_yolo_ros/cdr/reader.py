@@ -35,12 +35,12 @@ class CdrReader:
 
     def __init__(self, buffer: Any, what: str) -> None:
         self._what = what
-        view = memoryview(buffer).cast('B')
-        self._view = view
-        self._size = len(view)
+        view = memoryview(buffer)
+        self._size = view.nbytes
         if self._size < HEADER_BYTES:
             raise FrameError(f'serialised {what} has {self._size} bytes, expected {HEADER_BYTES} '
                              'or more: check the publisher')
+        self._view = view = view.cast('B')
         if view[0] != 0 or view[1] not in (_BIG_ENDIAN, _LITTLE_ENDIAN):
             raise FrameError(f'serialised {what} begins with {bytes(view[:2]).hex(" ")}, expected '
                              '00 00 or 00 01, plain CDR: check the publisher and its middleware')
