@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 import json
 import os
@@ -17,17 +15,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.pipeline_bench.models import LIMIT_HZ, PEOPLE, ROOT, write_model
+from benchmarks.ros_domain import own_domain
 from rdk_yolo_ros.cli.process_use import family
 
 sys.path.insert(0, str(ROOT / 'dev' / 'demo'))
-from processes import (  # noqa: E402
-    DDS_VARIABLES,
-    Child,
-    end,
-    interrupt,
-    lock_domain,
-    loopback_environment,
-)
+from processes import Child, end, interrupt  # noqa: E402
 
 _WARM_UP_S, _START_LIMIT_S = 3.0, 60.0
 _TICKS = os.sysconf('SC_CLK_TCK')
@@ -152,10 +144,7 @@ def measure(case: Case, seconds: float, rate: float, keypoints: bool = True) -> 
         SystemExit: a process ended, or no result came; with its last lines.
 
     """
-    domain, lock = lock_domain()
-    # Whatever profile the user has: this one has room for large images, on this machine alone.
-    plain = {name: value for name, value in os.environ.items() if name not in DDS_VARIABLES}
-    with lock, _environment({**loopback_environment(ROOT, plain), 'ROS_DOMAIN_ID': str(domain)}):
+    with own_domain():
         return _measure(case, seconds, rate, keypoints)
 
 
@@ -204,21 +193,6 @@ def _measure(case: Case, seconds: float, rate: float, keypoints: bool) -> Measur
                 context.try_shutdown()
     return Measured(case, camera['images'] / camera['seconds'], len(delays) / elapsed, delays,
                     busy / len(delays), listener.objects(), stages)
-
-
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set variables, and put back what was there."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _spin(executor: Any, until: float, done: Any = lambda: False) -> None:
