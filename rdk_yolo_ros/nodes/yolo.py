@@ -13,7 +13,8 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
-from rdk_yolo_ros.errors import WorkConfigError
+from rdk_yolo_ros.components.start_errors import USER_ERRORS, one_line
+from rdk_yolo_ros.errors import FrameError, WorkConfigError
 from rdk_yolo_ros.nodes.diagnostics import Complaints, Statistics
 from rdk_yolo_ros.nodes.image_subscription import ImageSubscription
 from rdk_yolo_ros.nodes.images import ImageMessage
@@ -26,7 +27,7 @@ from rdk_yolo_ros.nodes.reloading import Reloading
 from rdk_yolo_ros.nodes.report import Condition, Report
 from rdk_yolo_ros.nodes.results import ResultPublishers
 from rdk_yolo_ros.nodes.served_model import ServedModel
-from rdk_yolo_ros.nodes.spin import USER_ERRORS, one_line, run_node
+from rdk_yolo_ros.nodes.spin import run_node
 from rdk_yolo_ros.predictor import Predictor
 from rdk_yolo_ros.runtimes import Runtime
 from rdk_yolo_ros.share import find_file
@@ -64,6 +65,7 @@ class YoloNode(LifecycleNode):
                  use_intra_process_comms: bool = False, **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
         self._passed_in = predictor
+        self._intra_process = use_intra_process_comms
         self._inference: Optional[Inference] = None
         self._images: Optional[ImageSubscription] = None
         self._reloading: Optional[Reloading] = None
@@ -153,7 +155,8 @@ class YoloNode(LifecycleNode):
     def _configure(self) -> None:
         given = self._given
         self._images = self._condition.images = ImageSubscription(
-            self, given['image_topic'], given['image_transport'], self._on_image)
+            self, given['image_topic'], given['image_transport'], self._on_image,
+            self._intra_process, on_malformed=self._on_malformed)
         predictor = self._passed_in or _open_predictor(given)
         try:
             model = self._serve(predictor)
@@ -291,6 +294,10 @@ class YoloNode(LifecycleNode):
     def _on_image(self, message: ImageMessage) -> None:
         if self._inference is not None:
             self._inference.take(message)
+
+    def _on_malformed(self, error: FrameError) -> None:
+        if self._inference is not None:
+            self._inference.refuse(error)
 
     def _publish_label_info(self, threshold: float) -> None:
         if self._inference is not None and self._condition.state == 'active':
