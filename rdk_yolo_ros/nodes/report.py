@@ -90,13 +90,15 @@ class Report:
         statuses = [component_status(
             f'{name}: inference', str(condition.facts.get('runtime', '')), level, summary,
             self._values())]
+        why_not = (condition.state if condition.state != 'active' else
+                   '' if condition.enabled else 'disabled')
         if condition.images is None:
-            self._image_status = None
-        elif self._image_status is None or self._image_status.images is not condition.images:
-            self._image_status = ImageStatus(f'{name}: images', condition.images)
-        if self._image_status is not None:
-            why_not = (condition.state if condition.state != 'active' else
-                       '' if condition.enabled else 'disabled')
+            # Always there, so that an aggregator may expect it.
+            statuses.append(component_status(
+                f'{name}: images', '', DiagnosticStatus.OK, f'not subscribed: {why_not}', {}))
+        else:
+            if self._image_status is None or self._image_status.images is not condition.images:
+                self._image_status = ImageStatus(f'{name}: images', condition.images)
             statuses.append(self._image_status.status(why_not))
         return DiagnosticArray(header=Header(stamp=self._node.get_clock().now().to_msg()),
                                status=statuses)
