@@ -26,11 +26,11 @@ class Canvas(Protocol):
     def polygon(self, corners: np.ndarray, colour: Colour, width: int) -> None:
         """Draw a closed outline through corners, int32 (n, 2)."""
 
-    def line(self, start: Place, end: Place, colour: Colour, width: int) -> None:
-        """Draw a line."""
+    def lines(self, ends: np.ndarray, colour: Colour, width: int) -> None:
+        """Draw lines, each from one end to the other, int32 (n, 2, 2)."""
 
-    def dot(self, place: Place, radius: int, colour: Colour, rim: Colour) -> None:
-        """Draw a disc with a thin rim."""
+    def dots(self, places: Sequence[Place], radius: int, colour: Colour, rim: Colour) -> None:
+        """Draw discs with a thin rim."""
 
     def plate(self, corner: Place, opposite: Place, colour: Colour) -> None:
         """Fill a rectangle, both corners included."""
@@ -64,14 +64,15 @@ class BgrCanvas:
         """See Canvas."""
         cv2.polylines(self._picture, [corners], True, colour, width, cv2.LINE_AA)
 
-    def line(self, start: Place, end: Place, colour: Colour, width: int) -> None:
+    def lines(self, ends: np.ndarray, colour: Colour, width: int) -> None:
         """See Canvas."""
-        cv2.line(self._picture, start, end, colour, width, cv2.LINE_AA)
+        cv2.polylines(self._picture, list(ends), False, colour, width, cv2.LINE_AA)
 
-    def dot(self, place: Place, radius: int, colour: Colour, rim: Colour) -> None:
+    def dots(self, places: Sequence[Place], radius: int, colour: Colour, rim: Colour) -> None:
         """See Canvas."""
-        cv2.circle(self._picture, place, radius, colour, -1, cv2.LINE_AA)
-        cv2.circle(self._picture, place, radius, rim, 1, cv2.LINE_AA)
+        for place in places:
+            cv2.circle(self._picture, place, radius, colour, -1, cv2.LINE_AA)
+            cv2.circle(self._picture, place, radius, rim, 1, cv2.LINE_AA)
 
     def plate(self, corner: Place, opposite: Place, colour: Colour) -> None:
         """See Canvas."""
@@ -117,18 +118,20 @@ class Nv12Canvas:
         cv2.polylines(self._y, [corners], True, luma, width, cv2.LINE_AA)
         cv2.polylines(self._uv, [corners >> 1], True, chroma, _half(width))
 
-    def line(self, start: Place, end: Place, colour: Colour, width: int) -> None:
+    def lines(self, ends: np.ndarray, colour: Colour, width: int) -> None:
         """See Canvas."""
         luma, chroma = _yuv(colour, self._range)
-        cv2.line(self._y, start, end, luma, width, cv2.LINE_AA)
-        cv2.line(self._uv, _halved(start), _halved(end), chroma, _half(width))
+        cv2.polylines(self._y, list(ends), False, luma, width, cv2.LINE_AA)
+        cv2.polylines(self._uv, list(ends >> 1), False, chroma, _half(width))
 
-    def dot(self, place: Place, radius: int, colour: Colour, rim: Colour) -> None:
+    def dots(self, places: Sequence[Place], radius: int, colour: Colour, rim: Colour) -> None:
         """See Canvas."""
         luma, chroma = _yuv(colour, self._range)
-        cv2.circle(self._y, place, radius, luma, -1, cv2.LINE_AA)
-        cv2.circle(self._y, place, radius, _yuv(rim, self._range)[0], 1, cv2.LINE_AA)
-        cv2.circle(self._uv, _halved(place), _half(radius), chroma, -1)
+        rim_luma, _ = _yuv(rim, self._range)
+        for place in places:
+            cv2.circle(self._y, place, radius, luma, -1, cv2.LINE_AA)
+            cv2.circle(self._y, place, radius, rim_luma, 1, cv2.LINE_AA)
+            cv2.circle(self._uv, _halved(place), _half(radius), chroma, -1)
 
     def plate(self, corner: Place, opposite: Place, colour: Colour) -> None:
         """See Canvas."""

@@ -133,30 +133,28 @@ def _draw_masks(canvas: Canvas, masks: InstanceMasks, colours: list[Colour],
 
 
 def _draw_keypoints(canvas: Canvas, points: np.ndarray,
-                    limbs: Sequence[tuple[int, int, Colour]],
-                    threshold: float, width: int) -> None:
+                    limbs: Mapping[Colour, np.ndarray], threshold: float, width: int) -> None:
     seen = (points[:, 2] >= threshold) & np.isfinite(points).all(axis=1)
-    pixels = np.rint(np.clip(np.nan_to_num(points[:, :2]), -_COORDINATE_LIMIT,
-                             _COORDINATE_LIMIT)).astype(int)
-    places = [(x, y) for x, y in pixels.tolist()]
-    for start, end, colour in limbs:
-        if seen[start] and seen[end]:
-            canvas.line(places[start], places[end], colour, width)
-    for place, visible in zip(places, seen.tolist()):
-        if visible:
-            canvas.dot(place, width + 1, _POINT, _RIM)
+    places = np.rint(np.clip(np.nan_to_num(points[:, :2]), -_COORDINATE_LIMIT,
+                             _COORDINATE_LIMIT)).astype(np.int32)
+    for colour, ends in limbs.items():
+        whole = ends[seen[ends].all(axis=1)]
+        if len(whole):
+            canvas.lines(places[whole], colour, width)
+    canvas.dots([(x, y) for x, y in places[seen].tolist()], width + 1, _POINT, _RIM)
 
 
 def _limbs(skeleton: Optional[Sequence[tuple[int, int]]],
-           count: int) -> list[tuple[int, int, Colour]]:
-    """Return the limbs that `count` key points can have, each with its colour."""
+           count: int) -> dict[Colour, np.ndarray]:
+    """Return the limbs that `count` key points can have, by colour: pairs of points (n, 2)."""
+    limbs: dict[Colour, list[tuple[int, int]]] = {}
     if skeleton is None or (skeleton is COCO_SKELETON and count != _COCO_KEYPOINTS):
-        return []
-    limbs = []
+        return {}
     for start, end in skeleton:
         if max(start, end) < count:
-            limbs.append((start, end, _limb_colour(start, end, skeleton is COCO_SKELETON)))
-    return limbs
+            colour = _limb_colour(start, end, skeleton is COCO_SKELETON)
+            limbs.setdefault(colour, []).append((start, end))
+    return {colour: np.array(pairs) for colour, pairs in limbs.items()}
 
 
 def _limb_colour(start: int, end: int, coco: bool) -> Colour:
