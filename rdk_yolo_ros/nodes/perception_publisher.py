@@ -16,6 +16,7 @@ from rdk_yolo_ros.errors import RuntimeUnavailableError
 from rdk_yolo_ros.nodes.parameters import AI_MSGS_TOPIC
 from rdk_yolo_ros.nodes.perception import Work, ai_msgs, perception_targets, performance
 from rdk_yolo_ros.nodes.qos import PERCEPTION_QOS
+from rdk_yolo_ros.nodes.qos_overrides import create_publisher
 from rdk_yolo_ros.predictor import Predictor
 
 _INFO_PERIOD_S = 1.0
@@ -56,10 +57,10 @@ class PerceptionPublisher:
             self._info: Publisher = before._info
             before.end_info()
         else:
-            self._targets = node.create_publisher(
-                self._messages.PerceptionTargets, topic, PERCEPTION_QOS)
-            self._info = node.create_publisher(
-                self._messages.PerceptionInfo, f'{topic}_info', PERCEPTION_QOS)
+            self._targets = create_publisher(
+                node, self._messages.PerceptionTargets, topic, PERCEPTION_QOS)
+            self._info = create_publisher(
+                node, self._messages.PerceptionInfo, f'{topic}_info', PERCEPTION_QOS)
         self._timer = node.create_timer(_INFO_PERIOD_S, self._publish_info)
 
     def end_info(self) -> None:

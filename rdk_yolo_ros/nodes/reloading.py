@@ -14,7 +14,7 @@ from rclpy.node import Node
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
-from rdk_yolo_ros.nodes.spin import USER_ERRORS, one_line
+from rdk_yolo_ros.components.start_errors import USER_ERRORS, one_line
 from rdk_yolo_ros.predictor import Predictor
 
 

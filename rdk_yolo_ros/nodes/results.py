@@ -17,6 +17,7 @@ from rdk_yolo_ros.nodes.images import stamp_of
 from rdk_yolo_ros.nodes.perception import Work
 from rdk_yolo_ros.nodes.perception_publisher import PerceptionPublisher
 from rdk_yolo_ros.nodes.qos import LATCHED_QOS, RESULT_QOS
+from rdk_yolo_ros.nodes.qos_overrides import create_publisher
 
 
 class ResultPublishers:
@@ -59,10 +60,10 @@ class ResultPublishers:
             'mask': Image if task == 'segment' else None}
         had = {} if before is None else before._topics
         self._topics: dict[str, Publisher] = {
-            name: had.get(name) or node.create_publisher(kind, f'~/{name}', RESULT_QOS)
+            name: had.get(name) or create_publisher(node, kind, f'~/{name}', RESULT_QOS)
             for name, kind in wanted.items() if kind is not None}
-        self._topics['label_info'] = had.get('label_info') or node.create_publisher(
-            LabelInfo, '~/label_info', LATCHED_QOS)
+        self._topics['label_info'] = had.get('label_info') or create_publisher(
+            node, LabelInfo, '~/label_info', LATCHED_QOS)
         self._detections = self._topics.get('detections')
         self._classification = self._topics.get('classification')
         self._keypoints = self._topics.get('keypoints')
