@@ -2,6 +2,7 @@
 
 from array import array
 import random
+import signal
 import time
 
 import numpy as np
@@ -157,6 +158,45 @@ def test_twenty_subscribers_come_and_go_and_one_that_stays_misses_nothing(graph,
     assert last.threads <= first.threads
     assert last.descriptors <= first.descriptors
     assert last.resident < first.resident + 5e6, [one.resident for one in rounds]
+
+
+# Subscribes and says when it has heard something.
+GUEST = """
+import rclpy
+from vision_msgs.msg import Detection2DArray
+rclpy.init()
+node = rclpy.create_node('guest')
+node.create_subscription(
+    Detection2DArray, 'yolo/detections', lambda message: print('heard', flush=True), 10)
+rclpy.spin(node)
+"""
+
+
+@pytest.mark.parametrize('number', [signal.SIGSTOP, signal.SIGKILL])
+def test_a_subscriber_that_hangs_or_is_killed_delays_nobody(
+        graph, yolo, processes, python, number):
+    delays = []
+    graph.node.create_subscription(
+        Detection2DArray, 'yolo/detections',
+        lambda result: delays.append(time.time_ns() - stamp_of(result)), 50)
+    health = Health(graph)
+    guests = [processes(python, '-c', GUEST) for _ in range(2)]
+    publisher = graph.publisher(Image, 'image_raw', BEST_EFFORT)
+    with Camera(publisher, lambda: image(RED, time.time_ns()), 50.0):
+        for guest in guests:
+            guest.wait_for_line('heard')
+        before, seen = health.wait(), len(delays)
+        memory = resident_mb(yolo)
+        for guest in guests:
+            guest.signal(number)
+        after = health.wait(lambda now: now['published'] > before['published'] + 200)
+        late = np.percentile(np.array(delays[seen:]) / 1e9, 95)
+    for guest in guests:
+        guest.signal(signal.SIGKILL)
+    assert after['result rate (Hz)'] > 0.7 * before['result rate (Hz)']
+    assert len(delays) - seen >= 195
+    assert late < 0.5
+    assert resident_mb(yolo) < memory + 5
 
 
 def test_parameters_set_a_thousand_times_while_images_come(graph, yolo):

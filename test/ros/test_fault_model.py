@@ -63,9 +63,9 @@ def test_an_inference_that_fails_costs_its_image_and_is_told(graph, start, tmp_p
 
     publisher = graph.publisher(Image, 'image_raw', BEST_EFFORT)
     with Camera(publisher, half_of_them_bright, 60.0):
-        told = health.wait(lambda now: now['dropped: failed'] > 100)
+        told = health.wait(lambda now: now['dropped: failed'] > 50)
         memory = resident_mb(yolo)
-        later = health.wait(lambda now: now['dropped: failed'] > told['dropped: failed'] + 100)
+        later = health.wait(lambda now: now['dropped: failed'] > told['dropped: failed'] + 50)
     assert told.level == WARN
     (reason, count), = later.failures().items()
     assert 'ModelError' in reason
