@@ -178,7 +178,8 @@ class YoloNode(LifecycleNode):
             self, predictor.task, tuple(predictor.class_names or ()), given['class_id_format'],
             perception_publisher(self, given, predictor,
                                  lambda: self._statistics.rate('published'),
-                                 results.perception if results else None), results)
+                                 results.perception if results else None), results,
+            intra_process=self._intra_process)
         slots = min(given['slots'] or runtime.slots, runtime.slots)
         if slots < given['slots']:
             self.get_logger().warning(f"slots is {given['slots']}, but the {runtime.name} runtime "
