@@ -19,6 +19,7 @@ from rdk_yolo_ros.nodes.image_publisher import ImagePublisher
 from rdk_yolo_ros.nodes.image_subscription import ImageSubscription
 from rdk_yolo_ros.nodes.images import ImageMessage, frame_from_message, header_of, stamp_of
 from rdk_yolo_ros.nodes.local_results import LocalResult
+from rdk_yolo_ros.nodes.opencv_threads import keep_to_own_threads
 from rdk_yolo_ros.nodes.overlay_inputs import KEYPOINTS, MASK, OverlayInputs
 from rdk_yolo_ros.nodes.overlay_matching import DETECTIONS, Match, Matcher
 from rdk_yolo_ros.nodes.overlay_picture import ENCODINGS, Picture
@@ -79,6 +80,7 @@ class OverlayNode(Node):
     def __init__(self, node_name: str = 'overlay', *, use_intra_process_comms: bool = False,
                  **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
+        keep_to_own_threads()
         self._pipeline: Optional[Pipeline[Match[ImageMessage], None]] = None
         self._inputs: Optional[OverlayInputs] = None
         self._outputs: list[ImagePublisher] = []
