@@ -145,10 +145,12 @@ class WorkConfig:
 
         """
         given = dict(mapping)
-        faults = [_name_nearest(key, given[key]) for key in given if key not in known_keys()]
+        unknown = [key for key in given if key not in known_keys()]
+        # Each costs a search, and a file that is no work configuration may have thousands.
+        faults = [_name_nearest(key, given[key]) for key in unknown[:_MAX_FAULTS]]
         faults += _schema_faults({k: v for k, v in given.items() if k in known_keys()})
         if faults:
-            more = len(faults) - _MAX_FAULTS
+            more = len(faults) + len(unknown[_MAX_FAULTS:]) - _MAX_FAULTS
             raise WorkConfigError(f'{source}: ' + '; '.join(faults[:_MAX_FAULTS])
                                   + (f'; and {more} more' if more > 0 else ''))
         _warn_of_ignored(given, source)
@@ -297,7 +299,8 @@ def _describe(part: Mapping[str, Any]) -> str:
     if kind == 'object':
         return f'a mapping of class names to {_describe(part["additionalProperties"])}'
     if kind == 'array':
-        return f'a list of at least {part["minItems"]}, each {_describe(part["items"])}'
+        most = f' and at most {part["maxItems"]}' if 'maxItems' in part else ''
+        return f'a list of at least {part["minItems"]}{most}, each {_describe(part["items"])}'
     if kind == 'string':
         return 'text that is not empty' if part.get('minLength') else 'text'
     words = {'integer': 'a whole number', 'number': 'a number'}[kind]
