@@ -299,8 +299,9 @@ def _describe(part: Mapping[str, Any]) -> str:
     if kind == 'object':
         return f'a mapping of class names to {_describe(part["additionalProperties"])}'
     if kind == 'array':
-        most = f' and at most {part["maxItems"]}' if 'maxItems' in part else ''
-        return f'a list of at least {part["minItems"]}{most}, each {_describe(part["items"])}'
+        length = f'{part["minItems"]} to {part["maxItems"]}' if 'maxItems' in part \
+            else f'at least {part["minItems"]}'
+        return f'a list of {length}, each {_describe(part["items"])}'
     if kind == 'string':
         return 'text that is not empty' if part.get('minLength') else 'text'
     words = {'integer': 'a whole number', 'number': 'a number'}[kind]
