@@ -22,11 +22,13 @@ from vision_msgs.msg import (
     VisionClass,
 )
 
+from rdk_yolo_ros.cdr.class_text import class_text
+from rdk_yolo_ros.cdr.results import KEYPOINT_FIELDS, KEYPOINT_STEP, keypoint_cloud, label_image
 from rdk_yolo_ros.detections import Classifications, Detections
+from rdk_yolo_ros.nodes.images import image_message, stamp_of
 
 _KEYPOINT_FIELDS = [PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
-                    for i, name in enumerate(('x', 'y', 'z', 'score'))]
-_KEYPOINT_STEP = 16
+                    for i, name in enumerate(KEYPOINT_FIELDS)]
 
 
 def detections_message(detections: Detections, header: Header,
@@ -53,7 +55,7 @@ def detections_message(detections: Detections, header: Header,
         Detection2D(
             header=header,
             results=[ObjectHypothesisWithPose(hypothesis=ObjectHypothesis(
-                class_id=_class_id(class_id, names), score=score))],
+                class_id=class_text(class_id, names), score=score))],
             bbox=BoundingBox2D(
                 center=Pose2D(position=Point2D(x=x, y=y), theta=angle),
                 size_x=width, size_y=height),
@@ -76,7 +78,7 @@ def classification_message(classes: Classifications, header: Header,
 
     """
     return Classification(header=header, results=[
-        ObjectHypothesis(class_id=_class_id(class_id, names), score=score)
+        ObjectHypothesis(class_id=class_text(class_id, names), score=score)
         for class_id, score in zip(classes.class_ids.tolist(), classes.scores.tolist())])
 
 
@@ -96,15 +98,11 @@ def keypoints_message(detections: Detections, header: Header) -> PointCloud2:
         ValueError: `detections` has no key points.
 
     """
-    if detections.keypoints is None:
-        raise ValueError('these detections have no key points')
-    instances, points = detections.keypoints.shape[:2]
-    cloud = np.zeros((instances, points, 4), '<f4')
-    cloud[..., :2] = detections.keypoints[..., :2]
-    cloud[..., 3] = detections.keypoints[..., 2]
+    cloud = keypoint_cloud(detections)
+    instances, points = cloud.shape[:2]
     return PointCloud2(
         header=header, height=instances, width=points, fields=_KEYPOINT_FIELDS,
-        is_bigendian=False, point_step=_KEYPOINT_STEP, row_step=_KEYPOINT_STEP * points,
+        is_bigendian=False, point_step=KEYPOINT_STEP, row_step=KEYPOINT_STEP * points,
         data=_uint8s(cloud), is_dense=True)
 
 
@@ -124,15 +122,7 @@ def mask_message(detections: Detections, header: Header, hw: tuple[int, int]) ->
         ValueError: `detections` has no masks.
 
     """
-    if detections.masks is None:
-        raise ValueError('these detections have no masks')
-    height, width = hw
-    labels = detections.masks.to_label_image(height, width)
-    wide = labels.dtype.itemsize == 2
-    return Image(
-        header=header, height=height, width=width, encoding='mono16' if wide else 'mono8',
-        is_bigendian=0, step=width * labels.dtype.itemsize,
-        data=_uint8s(labels.astype('<u2', copy=False) if wide else labels))
+    return image_message(label_image(detections, stamp_of(header), header.frame_id, hw))
 
 
 def label_info_message(header: Header, names: Sequence[str], threshold: float) -> LabelInfo:
@@ -140,12 +130,6 @@ def label_info_message(header: Header, names: Sequence[str], threshold: float) -
     return LabelInfo(
         header=header, threshold=threshold,
         class_map=[VisionClass(class_id=i, class_name=name) for i, name in enumerate(names)])
-
-
-def _class_id(class_id: int, names: Optional[Sequence[str]]) -> str:
-    if names is None or not 0 <= class_id < len(names):
-        return str(class_id)
-    return names[class_id]
 
 
 def _uint8s(values: np.ndarray) -> array[int]:

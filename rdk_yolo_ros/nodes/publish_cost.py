@@ -7,7 +7,6 @@ Measure what publishing one result takes, to a subscriber on this machine.
 from __future__ import annotations
 
 import argparse
-import array
 from collections.abc import Sequence
 import json
 import os
@@ -20,15 +19,15 @@ import numpy as np
 import rclpy
 from rclpy.node import Node
 from sensor_msgs.msg import Image, PointCloud2
-from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
+from rdk_yolo_ros import cdr
 from rdk_yolo_ros.detections import Detections
-from rdk_yolo_ros.nodes.messages import detections_message, keypoints_message
 from rdk_yolo_ros.nodes.qos import RESULT_QOS
 
 _ROUNDS = 200
 _DISCOVERY_S = 2.0
+_STAMP, _FRAME_ID = (0, 0), 'camera'
 
 
 def publish_cost(node: Node, detections: Detections, mask_hw: Optional[tuple[int, int]],
@@ -54,26 +53,25 @@ def publish_cost(node: Node, detections: Detections, mask_hw: Optional[tuple[int
     end = time.monotonic() + _DISCOVERY_S
     while time.monotonic() < end and not all(p.get_subscription_count() for p in publishers):
         time.sleep(0.01)
-    header = Header(frame_id='camera')
+    writer = cdr.DetectionsWriter()
     durations = []
     for _ in range(rounds):
         began = time.perf_counter()
-        messages: list[Any] = [detections_message(detections, header)]
+        messages = [writer.write(detections, _STAMP, _FRAME_ID)]
         if detections.keypoints is not None:
-            messages.append(keypoints_message(detections, header))
+            messages.append(cdr.write_keypoints(detections, _STAMP, _FRAME_ID))
         if mask_hw is not None:
             # The label image itself is the model's; it counts as decoded.
-            messages.append(_label_image(header, mask_hw))
+            messages.append(cdr.write_image(_label_image(mask_hw)))
         for publisher, message in zip(publishers, messages):
             publisher.publish(message)
         durations.append(time.perf_counter() - began)
     return statistics.median(durations) * 1e3
 
 
-def _label_image(header: Header, hw: tuple[int, int]) -> Image:
-    image = Image(header=header, height=hw[0], width=hw[1], encoding='mono8', step=hw[1])
-    image.data = array.array('B', bytes(hw[0] * hw[1]))
-    return image
+def _label_image(hw: tuple[int, int]) -> cdr.ImageArray:
+    return cdr.ImageArray(_STAMP, _FRAME_ID, hw[0], hw[1], 'mono8', 0, hw[1],
+                          np.zeros(hw[0] * hw[1], np.uint8))
 
 
 def _detections(count: int, keypoints: int) -> Detections:

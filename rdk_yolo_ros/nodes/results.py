@@ -11,8 +11,9 @@ from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 from vision_msgs.msg import Classification, Detection2DArray, LabelInfo
 
+from rdk_yolo_ros import cdr
 from rdk_yolo_ros.detections import Classifications, Detections
-from rdk_yolo_ros.nodes import messages
+from rdk_yolo_ros.nodes.images import stamp_of
 from rdk_yolo_ros.nodes.perception import Work
 from rdk_yolo_ros.nodes.perception_publisher import PerceptionPublisher
 from rdk_yolo_ros.nodes.qos import LATCHED_QOS, RESULT_QOS
@@ -20,7 +21,10 @@ from rdk_yolo_ros.nodes.qos import LATCHED_QOS, RESULT_QOS
 
 class ResultPublishers:
     """
-    Publishes results to whoever listens, and builds no message for nobody.
+    Publishes results to whoever listens, and writes no message for nobody.
+
+    Messages are written as the bytes that the middleware sends; `nodes.messages` builds the same
+    ones field by field.
 
     Args:
         node: the node that the topics belong to.
@@ -40,6 +44,7 @@ class ResultPublishers:
         self._names = tuple(names)
         self._class_ids: Optional[Sequence[str]] = (
             self._names if class_id_format == 'name' else None)
+        self._detections_writer = cdr.DetectionsWriter(self._class_ids)
         self._detections: Optional[Publisher] = None
         self._classification: Optional[Publisher] = None
         self._keypoints: Optional[Publisher] = None
@@ -81,29 +86,30 @@ class ResultPublishers:
             work: what the frame took.
 
         """
+        stamp, frame_id = stamp_of(header), header.frame_id
         if isinstance(result, Classifications):
             if self._classification is not None and _has_listener(self._classification):
                 self._classification.publish(
-                    messages.classification_message(result, header, self._class_ids))
+                    cdr.write_classification(result, stamp, frame_id, self._class_ids))
         else:
-            self._publish_detections(result, header, hw)
+            self._publish_detections(result, stamp, frame_id, hw)
         if self._perception is not None:
             self._perception.publish(result, header, hw, work)
 
-    def _publish_detections(self, detections: Detections, header: Header,
+    def _publish_detections(self, detections: Detections, stamp: tuple[int, int], frame_id: str,
                             hw: tuple[int, int]) -> None:
         if self._detections is not None and _has_listener(self._detections):
-            self._detections.publish(
-                messages.detections_message(detections, header, self._class_ids))
+            self._detections.publish(self._detections_writer.write(detections, stamp, frame_id))
         if self._keypoints is not None and detections.keypoints is not None \
                 and _has_listener(self._keypoints):
-            self._keypoints.publish(messages.keypoints_message(detections, header))
+            self._keypoints.publish(cdr.write_keypoints(detections, stamp, frame_id))
         if self._mask is not None and detections.masks is not None and _has_listener(self._mask):
-            self._mask.publish(messages.mask_message(detections, header, hw))
+            self._mask.publish(cdr.write_image(cdr.label_image(detections, stamp, frame_id, hw)))
 
     def publish_label_info(self, header: Header, threshold: float) -> None:
         """Publish the class names and the threshold; whoever subscribes later gets them, too."""
-        self._label_info.publish(messages.label_info_message(header, self._names, threshold))
+        self._label_info.publish(cdr.write_label_info(
+            self._names, threshold, stamp_of(header), header.frame_id))
 
 
 def _has_listener(publisher: Optional[Publisher]) -> bool:

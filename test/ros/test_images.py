@@ -10,12 +10,22 @@ import pytest
 
 pytest.importorskip('rclpy')
 
+from builtin_interfaces.msg import Time  # noqa: E402
+from rclpy.serialization import serialize_message  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
+from std_msgs.msg import Header  # noqa: E402
 import stand_in_cv_bridge  # noqa: E402
 
+from rdk_yolo_ros.cdr import read_compressed_image, read_image  # noqa: E402
 from rdk_yolo_ros.errors import FrameError  # noqa: E402
 from rdk_yolo_ros.nodes import images  # noqa: E402
-from rdk_yolo_ros.nodes.images import frame_from_message  # noqa: E402
+from rdk_yolo_ros.nodes.images import (  # noqa: E402
+    frame_from_message,
+    header_of,
+    image_message,
+)
+
+HEADER = Header(stamp=Time(sec=5, nanosec=6), frame_id='camera')
 
 
 @pytest.fixture
@@ -55,9 +65,32 @@ def test_a_compressed_image():
     assert frame.hw == (16, 32)
 
 
-def test_cv_bridge_converts_what_frame_does_not_know(cv_bridge):
+def test_an_image_array_is_taken_as_its_message_is():
+    message = Image(header=HEADER, encoding='nv12', height=2, width=2, step=2,
+                    data=array('B', range(6)))
+    buffer = serialize_message(message)
+    image = read_image(buffer)
+    assert header_of(image) == header_of(message) == HEADER
+    frame = frame_from_message(image, 'limited')
+    assert np.shares_memory(frame.data, np.frombuffer(buffer, np.uint8))
+    assert (frame.encoding, frame.hw, frame.color_range) == ('nv12', (2, 2), 'limited')
+    assert image_message(image) == message
+
+
+def test_a_compressed_image_array_is_taken_as_its_message_is():
+    _, jpeg = cv2.imencode('.jpg', np.full((16, 32, 3), 128, np.uint8))
+    image = read_compressed_image(serialize_message(CompressedImage(
+        header=HEADER, format='jpeg', data=array('B', jpeg.tobytes()))))
+    assert header_of(image) == HEADER
+    assert frame_from_message(image).hw == (16, 32)
+
+
+@pytest.mark.parametrize('as_array', [False, True], ids=['message', 'array'])
+def test_cv_bridge_converts_what_frame_does_not_know(cv_bridge, as_array):
     cv_bridge(stand_in_cv_bridge)
     pixels, message = depth_image()
+    if as_array:
+        message = read_image(serialize_message(message))
     bgr = frame_from_message(message).to_bgr()
     np.testing.assert_array_equal(bgr[..., 0], pixels >> 8)
 

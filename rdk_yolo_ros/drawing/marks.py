@@ -1,14 +1,23 @@
-"""Drawing: boxes, key points and masks on a picture."""
+"""Boxes, key points, masks and labels: where they go, and in which colour."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Optional
 
 import cv2
 import numpy as np
 
 from rdk_yolo_ros.detections import Detections, InstanceMasks
+from rdk_yolo_ros.drawing.canvas import (
+    FONT,
+    BgrCanvas,
+    Canvas,
+    Colour,
+    Nv12Canvas,
+    line_width,
+)
 
 # COCO's key points (COCO keypoints 2017): 0 nose, 1-2 eyes, 3-4 ears, 5-6 shoulders, 7-8 elbows,
 # 9-10 wrists, 11-12 hips, 13-14 knees, 15-16 ankles; the odd ones are the person's left.
@@ -23,9 +32,9 @@ _COCO_TRUNK = {5, 6, 11, 12}
 
 # BGR. Left and right limbs differ at a glance; the trunk and the head are neither.
 _LEFT, _RIGHT, _MIDDLE, _POINT = (80, 200, 0), (0, 140, 255), (235, 160, 40), (255, 255, 255)
+_RIM = (60, 60, 60)
 
 _MASK_OPACITY = 0.45
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 # Past these a sub-pixel coordinate overflows OpenCV's 16-bit drawing limits.
 _COORDINATE_LIMIT = 30000
@@ -47,27 +56,55 @@ def draw(bgr: np.ndarray, detections: Detections, class_names: Optional[Sequence
     keypoint_threshold: key points of a lower confidence are not drawn.
     """
     picture = bgr.copy()
-    if not len(detections):
-        return picture
-    colours = [class_colour(class_id) for class_id in detections.class_ids]
-    width = line_width(picture)
-    if detections.masks is not None:
-        _draw_masks(picture, detections.masks, colours, width)
-    if detections.keypoints is not None:
-        limbs = _limbs(skeleton, detections.keypoints.shape[1])
-        for points in detections.keypoints[::-1]:
-            _draw_keypoints(picture, points, limbs, keypoint_threshold, width)
-    # Labels after all boxes, so that no line runs through a text.
-    corners = [_corners(detections, i) for i in range(len(detections))]
-    for i in range(len(detections) - 1, -1, -1):
-        cv2.polylines(picture, [np.rint(corners[i]).astype(np.int32)], True, colours[i], width,
-                      cv2.LINE_AA)
-    for i in range(len(detections) - 1, -1, -1):
-        name = _label(int(detections.class_ids[i]), class_names)
-        _draw_label(picture, f'{name} {detections.scores[i]:.2f}', corners[i], colours[i], width)
+    draw_on_bgr(picture, detections, class_names, skeleton, keypoint_threshold)
     return picture
 
 
+def draw_on_bgr(bgr: np.ndarray, detections: Detections,
+                class_names: Optional[Sequence[str]] = None,
+                skeleton: Optional[Sequence[tuple[int, int]]] = COCO_SKELETON,
+                keypoint_threshold: float = 0.5) -> None:
+    """Draw detections on a picture, uint8 (h, w, 3) BGR, in place; otherwise as `draw`."""
+    _draw(BgrCanvas(bgr), line_width(bgr), detections, class_names, skeleton, keypoint_threshold)
+
+
+def draw_on_nv12(y: np.ndarray, uv: np.ndarray, detections: Detections,
+                 class_names: Optional[Sequence[str]] = None,
+                 skeleton: Optional[Sequence[tuple[int, int]]] = COCO_SKELETON,
+                 keypoint_threshold: float = 0.5, color_range: str = 'full') -> None:
+    """
+    Draw detections on the planes of an NV12 image, in place; otherwise as `draw`.
+
+    y: uint8 (h, w), h and w even.
+    uv: uint8 (h/2, w/2, 2).
+    color_range: 'full' or 'limited'.
+    """
+    _draw(Nv12Canvas(y, uv, color_range), line_width(y), detections, class_names, skeleton,
+          keypoint_threshold)
+
+
+def _draw(canvas: Canvas, width: int, detections: Detections,
+          class_names: Optional[Sequence[str]], skeleton: Optional[Sequence[tuple[int, int]]],
+          keypoint_threshold: float) -> None:
+    if not len(detections):
+        return
+    colours = [class_colour(class_id) for class_id in detections.class_ids.tolist()]
+    if detections.masks is not None:
+        _draw_masks(canvas, detections.masks, colours, width)
+    if detections.keypoints is not None:
+        limbs = _limbs(skeleton, detections.keypoints.shape[1])
+        for points in detections.keypoints[::-1]:
+            _draw_keypoints(canvas, points, limbs, keypoint_threshold, width)
+    # Labels after all boxes, so that no line runs through a text.
+    corners = [_corners(detections, i) for i in range(len(detections))]
+    for i in range(len(detections) - 1, -1, -1):
+        canvas.polygon(np.rint(corners[i]).astype(np.int32), colours[i], width)
+    for i in range(len(detections) - 1, -1, -1):
+        name = _label(int(detections.class_ids[i]), class_names)
+        _draw_label(canvas, f'{name} {detections.scores[i]:.2f}', corners[i], colours[i], width)
+
+
+@lru_cache(maxsize=4096)
 def class_colour(class_id: int) -> tuple[int, int, int]:
     """Return the colour of a class, BGR: neighbours are far apart, and none is dull or dark."""
     # Steps of the golden angle never come back to the same hue (as in phyllotaxis).
@@ -78,44 +115,37 @@ def class_colour(class_id: int) -> tuple[int, int, int]:
     return int(blue), int(green), int(red)
 
 
-def line_width(picture: np.ndarray) -> int:
-    """Return the width of a line that is well seen on a picture (h, w, 3), in pixels."""
-    return max(1, round(min(picture.shape[:2]) / 300))
-
-
-def _draw_masks(picture: np.ndarray, masks: InstanceMasks,
-                colours: list[tuple[int, int, int]], width: int) -> None:
+def _draw_masks(canvas: Canvas, masks: InstanceMasks, colours: list[Colour],
+                width: int) -> None:
     """Tint each instance's pixels with its class colour, and trace its outline."""
-    labels = masks.to_label_image(*picture.shape[:2])
+    labels = masks.to_label_image(*canvas.hw)
     if not labels.any():
         return
-    palette = np.array([(0, 0, 0), *colours], np.uint8)
-    tinted = cv2.addWeighted(picture, 1 - _MASK_OPACITY, palette[labels], _MASK_OPACITY, 0)
-    cv2.copyTo(tinted, (labels > 0).astype(np.uint8), picture)
+    canvas.tint(labels, colours, _MASK_OPACITY)
     for i, colour in enumerate(colours):
         own = (labels == i + 1).astype(np.uint8)
         outlines, _ = cv2.findContours(own, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-        cv2.drawContours(picture, outlines, -1, colour, max(1, width // 2), cv2.LINE_AA)
+        for outline in outlines:
+            canvas.polygon(outline[:, 0], colour, max(1, width // 2))
 
 
-def _draw_keypoints(picture: np.ndarray, points: np.ndarray,
-                    limbs: Sequence[tuple[int, int, tuple[int, int, int]]],
+def _draw_keypoints(canvas: Canvas, points: np.ndarray,
+                    limbs: Sequence[tuple[int, int, Colour]],
                     threshold: float, width: int) -> None:
     seen = (points[:, 2] >= threshold) & np.isfinite(points).all(axis=1)
     pixels = np.rint(np.clip(np.nan_to_num(points[:, :2]), -_COORDINATE_LIMIT,
                              _COORDINATE_LIMIT)).astype(int)
-    places = [(int(x), int(y)) for x, y in pixels]
+    places = [(x, y) for x, y in pixels.tolist()]
     for start, end, colour in limbs:
         if seen[start] and seen[end]:
-            cv2.line(picture, places[start], places[end], colour, width, cv2.LINE_AA)
-    for place, visible in zip(places, seen):
+            canvas.line(places[start], places[end], colour, width)
+    for place, visible in zip(places, seen.tolist()):
         if visible:
-            cv2.circle(picture, place, width + 1, _POINT, -1, cv2.LINE_AA)
-            cv2.circle(picture, place, width + 1, (60, 60, 60), 1, cv2.LINE_AA)
+            canvas.dot(place, width + 1, _POINT, _RIM)
 
 
 def _limbs(skeleton: Optional[Sequence[tuple[int, int]]],
-           count: int) -> list[tuple[int, int, tuple[int, int, int]]]:
+           count: int) -> list[tuple[int, int, Colour]]:
     """Return the limbs that `count` key points can have, each with its colour."""
     if skeleton is None or (skeleton is COCO_SKELETON and count != _COCO_KEYPOINTS):
         return []
@@ -126,7 +156,7 @@ def _limbs(skeleton: Optional[Sequence[tuple[int, int]]],
     return limbs
 
 
-def _limb_colour(start: int, end: int, coco: bool) -> tuple[int, int, int]:
+def _limb_colour(start: int, end: int, coco: bool) -> Colour:
     if not coco or 0 in (start, end) or {start, end} <= _COCO_TRUNK or start % 2 != end % 2:
         return _MIDDLE
     return _LEFT if start % 2 else _RIGHT
@@ -151,13 +181,13 @@ def _label(class_id: int, class_names: Optional[Sequence[str]]) -> str:
     return name if name.isascii() and name.isprintable() else str(class_id)
 
 
-def _draw_label(picture: np.ndarray, text: str, corners: np.ndarray,
-                colour: tuple[int, int, int], width: int) -> None:
+def _draw_label(canvas: Canvas, text: str, corners: np.ndarray, colour: Colour,
+                width: int) -> None:
     """Write a text on a filled plate above the box, or inside it where there is no room."""
-    height, picture_width = picture.shape[:2]
+    height, picture_width = canvas.hw
     scale = max(0.4, min(height, picture_width) / 1100)
     thickness = max(1, width // 2)
-    (text_width, text_height), baseline = cv2.getTextSize(text, _FONT, scale, thickness)
+    (text_width, text_height), baseline = cv2.getTextSize(text, FONT, scale, thickness)
     margin = 1 + width
     plate_width, plate_height = text_width + 2 * margin, text_height + baseline + margin
     left = int(round(corners[:, 0].min())) - width // 2
@@ -165,8 +195,7 @@ def _draw_label(picture: np.ndarray, text: str, corners: np.ndarray,
     top = box_top - plate_height if box_top >= plate_height else box_top
     left = max(0, min(left, picture_width - plate_width))
     top = max(0, min(top, height - plate_height))
-    cv2.rectangle(picture, (left, top), (left + plate_width, top + plate_height), colour, -1)
+    canvas.plate((left, top), (left + plate_width, top + plate_height), colour)
     blue, green, red = colour
     ink = (0, 0, 0) if 0.114 * blue + 0.587 * green + 0.299 * red > 120 else (255, 255, 255)
-    cv2.putText(picture, text, (left + margin, top + plate_height - baseline), _FONT, scale, ink,
-                thickness, cv2.LINE_AA)
+    canvas.text(text, (left + margin, top + plate_height - baseline), scale, ink, thickness)

@@ -1,0 +1,1 @@
+"""The Python component container and images from node to node inside of it."""
