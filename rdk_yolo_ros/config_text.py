@@ -187,6 +187,9 @@ def _parse_yaml(text: str) -> Any:
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # ReaderError for control characters; ValueError for dates and numbers out of range.
         raise _Malformed(f'not YAML: {" ".join(str(error).split())[:160]}') from None
+    except (AttributeError, LookupError, TypeError):
+        # PyYAML looks for what is not there: `!!int` of an empty text, `!!timestamp` of any.
+        raise _Malformed('not YAML: a tag (!!) does not fit its value; leave it out') from None
 
 
 def _position(mark: Any) -> str:

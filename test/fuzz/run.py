@@ -36,7 +36,7 @@ class Outcome:
     What became of one target.
 
     Attributes:
-        figures: inputs, how many were refused, and the largest resident memory in MB.
+        figures: inputs `taken` and `refused`, and the largest resident memory, `peak_mb`.
         failure: what went wrong, with the end of the trace; None for nothing.
         example: the input that did it, as text.
 
@@ -91,7 +91,7 @@ def main() -> int:
         outcome = run_target(name, seconds, seed)
         if outcome.failure is None:
             figures = outcome.figures
-            print(f'{name:18} {figures["inputs"]:7} inputs, {figures["refused"]} of them refused, '
+            print(f'{name:18} {figures["taken"]:7} inputs taken, {figures["refused"]:7} refused '
                   f'in {seconds:.0f} s; {figures["peak_mb"]} MB', flush=True)
             continue
         failed = True

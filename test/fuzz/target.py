@@ -10,8 +10,9 @@ from typing import Any
 from hypothesis.strategies import SearchStrategy
 
 # By the module that describes it.
-PLAIN_TARGETS = ('images', 'compressed_images', 'work_configs', 'head_outputs', 'onnx_metadata')
-ROS_TARGETS: tuple[str, ...] = ()
+PLAIN_TARGETS = ('images', 'compressed_images', 'work_configs', 'head_outputs', 'onnx_metadata',
+                 'cdr_reader')
+ROS_TARGETS = ('cdr_writer', 'hbm_images')
 TARGETS = (*PLAIN_TARGETS, *ROS_TARGETS)
 
 

