@@ -49,6 +49,14 @@ setup(
         'console_scripts': [f'rdk-yolo = {PACKAGE}.cli.main:main'] + ([
             f'yolo = {PACKAGE}.nodes.executables:yolo',
             f'source = {PACKAGE}.nodes.executables:source',
+            f'overlay = {PACKAGE}.nodes.executables:overlay',
+            f'component_container = {PACKAGE}.nodes.executables:component_container',
+            f'component_container_mt = {PACKAGE}.nodes.executables:component_container_mt',
         ] if INTO_LIB else []),
+        'rclpy_components': [
+            f'{PACKAGE}::YoloNode = {PACKAGE}.nodes.yolo:YoloNode',
+            f'{PACKAGE}::SourceNode = {PACKAGE}.nodes.source:SourceNode',
+            f'{PACKAGE}::OverlayNode = {PACKAGE}.nodes.overlay:OverlayNode',
+        ],
     },
 )

@@ -31,3 +31,7 @@ class InferenceTimeoutError(ModelError):
 
 class RuntimeLostError(ModelError):
     """The runtime can run nothing any more and has to be opened again."""
+
+
+class ComponentError(RdkYoloError):
+    """A component cannot be found, loaded with what was asked for, or unloaded."""

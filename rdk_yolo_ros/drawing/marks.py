@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Optional
+from typing import Optional, Union
 
 import cv2
 import numpy as np
@@ -34,13 +34,16 @@ _COCO_TRUNK = {5, 6, 11, 12}
 _LEFT, _RIGHT, _MIDDLE, _POINT = (80, 200, 0), (0, 140, 255), (235, 160, 40), (255, 255, 255)
 _RIM = (60, 60, 60)
 
+# By class number.
+ClassNames = Union[Sequence[str], Mapping[int, str]]
+
 _MASK_OPACITY = 0.45
 
 # Past these a sub-pixel coordinate overflows OpenCV's 16-bit drawing limits.
 _COORDINATE_LIMIT = 30000
 
 
-def draw(bgr: np.ndarray, detections: Detections, class_names: Optional[Sequence[str]] = None,
+def draw(bgr: np.ndarray, detections: Detections, class_names: Optional[ClassNames] = None,
          skeleton: Optional[Sequence[tuple[int, int]]] = COCO_SKELETON,
          keypoint_threshold: float = 0.5) -> np.ndarray:
     """
@@ -61,7 +64,7 @@ def draw(bgr: np.ndarray, detections: Detections, class_names: Optional[Sequence
 
 
 def draw_on_bgr(bgr: np.ndarray, detections: Detections,
-                class_names: Optional[Sequence[str]] = None,
+                class_names: Optional[ClassNames] = None,
                 skeleton: Optional[Sequence[tuple[int, int]]] = COCO_SKELETON,
                 keypoint_threshold: float = 0.5) -> None:
     """Draw detections on a picture, uint8 (h, w, 3) BGR, in place; otherwise as `draw`."""
@@ -69,7 +72,7 @@ def draw_on_bgr(bgr: np.ndarray, detections: Detections,
 
 
 def draw_on_nv12(y: np.ndarray, uv: np.ndarray, detections: Detections,
-                 class_names: Optional[Sequence[str]] = None,
+                 class_names: Optional[ClassNames] = None,
                  skeleton: Optional[Sequence[tuple[int, int]]] = COCO_SKELETON,
                  keypoint_threshold: float = 0.5, color_range: str = 'full') -> None:
     """
@@ -84,7 +87,7 @@ def draw_on_nv12(y: np.ndarray, uv: np.ndarray, detections: Detections,
 
 
 def _draw(canvas: Canvas, width: int, detections: Detections,
-          class_names: Optional[Sequence[str]], skeleton: Optional[Sequence[tuple[int, int]]],
+          class_names: Optional[ClassNames], skeleton: Optional[Sequence[tuple[int, int]]],
           keypoint_threshold: float) -> None:
     if not len(detections):
         return
@@ -174,11 +177,13 @@ def _corners(detections: Detections, i: int) -> np.ndarray:
     return np.clip(np.nan_to_num(corners), -_COORDINATE_LIMIT, _COORDINATE_LIMIT)
 
 
-def _label(class_id: int, class_names: Optional[Sequence[str]]) -> str:
-    if class_names is None or not 0 <= class_id < len(class_names):
-        return str(class_id)
-    name = class_names[class_id]
-    return name if name.isascii() and name.isprintable() else str(class_id)
+def _label(class_id: int, class_names: Optional[ClassNames]) -> str:
+    name = ''
+    if isinstance(class_names, Mapping):
+        name = class_names.get(class_id, '')
+    elif class_names is not None and 0 <= class_id < len(class_names):
+        name = class_names[class_id]
+    return name if name and name.isascii() and name.isprintable() else str(class_id)
 
 
 def _draw_label(canvas: Canvas, text: str, corners: np.ndarray, colour: Colour,

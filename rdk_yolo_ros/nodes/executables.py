@@ -16,14 +16,29 @@ def source() -> int:
     return _run('source')
 
 
-def _run(name: str) -> int:
+def overlay() -> int:
+    """Run the overlay node and return the exit code; `ros2 run rdk_yolo_ros overlay`."""
+    return _run('overlay')
+
+
+def component_container() -> int:
+    """Run a container and return the exit code; `ros2 run rdk_yolo_ros component_container`."""
+    return _run('container')
+
+
+def component_container_mt() -> int:
+    """Run a multi-threaded container and return the exit code; `... component_container_mt`."""
+    return _run('container', 'main_mt')
+
+
+def _run(module: str, function: str = 'main') -> int:
     handler = signal.getsignal(signal.SIGINT)
     try:
         # Python's own handler would end an import half-way, with a traceback. The default one
         # ends the process, as SIGTERM does. What else was set, as `nohup` does, stays.
         if handler is signal.default_int_handler:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-        main = import_module(f'rdk_yolo_ros.nodes.{name}').main
+        main = getattr(import_module(f'rdk_yolo_ros.nodes.{module}'), function)
         signal.signal(signal.SIGINT, handler)
         return main()
     except KeyboardInterrupt:

@@ -12,6 +12,8 @@ from rclpy.subscription import Subscription
 from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import CompressedImage, Image
 
+from rdk_yolo_ros.cdr import read_compressed_image, read_image, read_stamp
+from rdk_yolo_ros.components.intra_process import IntraProcessSubscription
 from rdk_yolo_ros.errors import RuntimeUnavailableError
 from rdk_yolo_ros.nodes.hbm_images import HBM_KINDS, hbm_type
 from rdk_yolo_ros.nodes.image_loss import ImageLossWatch
@@ -49,7 +51,7 @@ class ImageSubscription:
     """
 
     def __init__(self, node: Node, topic: str, transport: str,
-                 callback: Callable[[ImageMessage], None]) -> None:
+                 callback: Callable[[ImageMessage], None], intra_process: bool = False) -> None:
         self._node = node
         self._callback = callback
         self._said = ''
@@ -66,8 +68,23 @@ class ImageSubscription:
         self._loss = ImageLossWatch(node.resolve_topic_name(topic),
                                     get_rmw_implementation_identifier(), _dds_profile())
         self._type = _message_type(transport)
+        self._intra_process = intra_process
+        self._local: Optional[IntraProcessSubscription] = None
+        self._subscription: Optional[Subscription] = None
+
+    def open(self) -> None:
         self._choose_type()
-        self._subscription: Optional[Subscription] = self._subscribe()
+        self._subscription = self._subscribe()
+        if self._intra_process:
+            self._local = IntraProcessSubscription(self._node, self._topic, self._on_image)
+
+    def close(self) -> None:
+        if self._local is not None:
+            self._local.close()
+            self._local = None
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            self._node.destroy_subscription(subscription)
 
     @property
     def topic_name(self) -> str:
@@ -114,11 +131,11 @@ class ImageSubscription:
         callbacks = SubscriptionEventCallbacks(message_lost=self._on_lost)
         try:
             return self._node.create_subscription(
-                self._type, self._topic, self._on_image, IMAGE_QOS, event_callbacks=callbacks)
+                self._type, self._topic, self._on_raw, IMAGE_QOS, raw=True, event_callbacks=callbacks)
         except UnsupportedEventTypeError:
             self._loss.counts_losses = False
             return self._node.create_subscription(
-                self._type, self._topic, self._on_image, IMAGE_QOS)
+                self._type, self._topic, self._on_raw, IMAGE_QOS, raw=True)
 
     def _subscribe_again(self) -> None:
         try:
@@ -159,6 +176,14 @@ class ImageSubscription:
         if text != self._said:
             self._said = text
             self._node.get_logger().warning(text)
+
+    def _on_raw(self, buffer: bytes) -> None:
+        if self._local is not None:
+            seconds, nanoseconds, frame_id = read_stamp(buffer)
+            if self._local.is_duplicate((seconds, nanoseconds), frame_id):
+                return
+        self._on_image(read_image(buffer) if self._transport == 'raw' else
+                       read_compressed_image(buffer))
 
     def _on_image(self, message: ImageMessage) -> None:
         self._loss.on_image(len(message.data))

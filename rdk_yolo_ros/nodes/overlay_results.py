@@ -86,9 +86,9 @@ class ClassNumbers:
 
 def detections_from_messages(message: Detection2DArray, keypoints: Optional[PointCloud2],
                              mask: Optional[Image], classes: ClassNumbers
-                             ) -> tuple[Detections, list[str]]:
+                             ) -> tuple[Detections, dict[int, str]]:
     """
-    Return the detections of a frame, and what each one's class is called.
+    Return the detections of a frame, and what their classes are called, by number.
 
     Args:
         message: boxes, classes and scores.
@@ -103,7 +103,7 @@ def detections_from_messages(message: Detection2DArray, keypoints: Optional[Poin
     count = len(message.detections)
     boxes = np.zeros((count, 4))
     scores, angles, ids = np.zeros(count), np.zeros(count), np.zeros(count, np.int32)
-    names = []
+    names: dict[int, str] = {}
     for i, detection in enumerate(message.detections):
         centre = detection.bbox.center
         x, y = centre.position.x, centre.position.y
@@ -115,7 +115,7 @@ def detections_from_messages(message: Detection2DArray, keypoints: Optional[Poin
             best = detection.results[0].hypothesis
             class_id, scores[i] = best.class_id, best.score
         ids[i] = classes.number(class_id)
-        names.append(classes.name(class_id))
+        names[int(ids[i])] = classes.name(class_id)
     detections = Detections(
         boxes.astype(np.float32), scores.astype(np.float32), ids,
         keypoints=None if keypoints is None else _points(keypoints, count),

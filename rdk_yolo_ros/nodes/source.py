@@ -12,17 +12,15 @@ from builtin_interfaces.msg import Time
 import numpy as np
 from rcl_interfaces.msg import SetParametersResult
 import rclpy
-from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from rdk_yolo_ros.cdr.image_writer import serialized_image
-from rdk_yolo_ros.cdr.images import CompressedImageArray, ImageArray
-from rdk_yolo_ros.components.intra_process import AnyImage, IntraProcessPublisher
+from rdk_yolo_ros.cdr import CompressedImageArray, ImageArray
+from rdk_yolo_ros.components.intra_process import AnyImage
 from rdk_yolo_ros.errors import RdkYoloError
 from rdk_yolo_ros.frame import Frame
 from rdk_yolo_ros.image_sources import (
@@ -34,6 +32,7 @@ from rdk_yolo_ros.image_sources import (
     conform,
     open_source,
 )
+from rdk_yolo_ros.nodes.image_publisher import ImagePublisher
 from rdk_yolo_ros.nodes.parameters import ParameterSpec, declare
 from rdk_yolo_ros.nodes.spin import run_node
 
@@ -114,7 +113,7 @@ class SourceNode(Node):
         super().__init__(node_name, **kwargs)
         self.done = Future()
         self._prefetch: Optional[Prefetch[_Ready]] = None
-        self._local: Optional[IntraProcessPublisher] = None
+        self._images: Optional[ImagePublisher] = None
         try:
             self._start(use_intra_process_comms)
         except BaseException:
@@ -133,12 +132,9 @@ class SourceNode(Node):
         if self._value('reliability') == 'reliable':
             qos.reliability = ReliabilityPolicy.RELIABLE
         topic = self._value('image_topic')
-        if self._value('encoding') == 'jpeg':
-            self._images = self.create_publisher(CompressedImage, f'{topic}/compressed', qos)
-        else:
-            self._images = self.create_publisher(Image, topic, qos)
-        if use_intra_process_comms:
-            self._local = IntraProcessPublisher(self, self._images.topic_name)
+        compressed = self._value('encoding') == 'jpeg'
+        self._images = ImagePublisher(self, f'{topic}/compressed' if compressed else topic,
+                                      compressed, qos, use_intra_process_comms)
         self._infos = self.create_publisher(CameraInfo, self._value('camera_info_topic'), qos)
         self._waits_for = self._value('wait_for_subscribers')
         self._conversion = (self._value('encoding'), self._value('width'), self._value('height'),
@@ -164,15 +160,16 @@ class SourceNode(Node):
 
     def flush(self) -> None:
         """Let the last images reach their readers; takes a second at most."""
-        self._images.wait_for_all_acked(Duration(seconds=1.0))
+        assert self._images is not None
+        self._images.wait_for_all_acked(1.0)
         # A best-effort reader acknowledges nothing.
         time.sleep(0.2)
 
     def destroy_node(self) -> bool:
         """Stop reading, then destroy the node; return whether the reading thread has ended."""
         stopped = self._prefetch is None or self._prefetch.close()
-        if self._local is not None:
-            self._local.close()
+        if self._images is not None:
+            self._images.close()
         super().destroy_node()
         return stopped
 
@@ -210,10 +207,10 @@ class SourceNode(Node):
         self.get_logger().warning(f'left out: {error}', throttle_duration_sec=1.0)
 
     def _tick(self) -> None:
-        if self.done.done() or self._prefetch is None:
+        if self.done.done() or self._prefetch is None or self._images is None:
             return
         if self._waits_for:
-            if self._images.get_subscription_count() < self._waits_for:
+            if self._images.subscription_count() < self._waits_for:
                 self.get_logger().info(
                     f'waiting for {self._waits_for} subscription(s) to '
                     f'{self._images.topic_name}', throttle_duration_sec=5.0)
@@ -230,10 +227,10 @@ class SourceNode(Node):
             self.done.set_result(1)
             return
         if ready is not None:
-            self._publish(ready)
+            self._publish(self._images, ready)
         self._report()
 
-    def _publish(self, ready: _Ready) -> None:
+    def _publish(self, images: ImagePublisher, ready: _Ready) -> None:
         image = ready.image
         if not ready.stamped:
             now = self.get_clock().now().nanoseconds
@@ -244,13 +241,7 @@ class SourceNode(Node):
             ready.info.header = Header(stamp=Time(sec=seconds, nanosec=nanoseconds),
                                        frame_id=image.frame_id)
             self._infos.publish(ready.info)
-        if self._local is not None:
-            self._local.publish(image)
-            listeners = self._local.dds_listeners(self._images)
-        else:
-            listeners = self._images.get_subscription_count() > 0
-        if listeners:
-            self._images.publish(serialized_image(image))
+        images.publish(image)
         self._published += 1
 
     def _report(self) -> None:

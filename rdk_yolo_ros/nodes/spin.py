@@ -6,7 +6,6 @@ import atexit
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 import os
-import re
 import signal
 import sys
 import threading
@@ -14,17 +13,10 @@ import time
 from typing import Optional
 
 import rclpy
-from rclpy.exceptions import NameValidationException, ParameterException
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 
-from rdk_yolo_ros.errors import RdkYoloError
+from rdk_yolo_ros.components.start_errors import USER_ERRORS, one_line
 
-# What a wrong argument, parameter or file raises; anything else is a defect and keeps its
-# traceback.
-_USER_ERRORS = (RdkYoloError, ParameterException, NameValidationException,
-                rclpy_implementation.RCLError, rclpy_implementation.RCLInvalidROSArgsError,
-                rclpy_implementation.UnknownROSArgsError)
 # A Ctrl-C that lands in rclpy's C++ becomes some other error there, a moment before rclpy's own
 # thread has ended the context.
 _SIGNAL_S = 0.3
@@ -62,8 +54,8 @@ def run_node(make_node: Callable[[], Node], name: str,
             # using then fails in one of many ways.
             if initialised and _has_ended(_SIGNAL_S if node is not None else 0.0):
                 pass
-            elif node is None and isinstance(error, _USER_ERRORS):
-                print(f'{name}: {_one_line(error)}', file=sys.stderr)
+            elif node is None and isinstance(error, USER_ERRORS):
+                print(f'{name}: {one_line(error)}', file=sys.stderr)
                 return 1
             else:
                 raise
@@ -108,11 +100,3 @@ def _interrupts_ignored() -> Iterator[None]:
         # None: not installed from Python, which cannot install it again.
         if handler is not None:
             signal.signal(signal.SIGINT, handler)
-
-
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, rclpy_implementation.UnknownROSArgsError):
-        return f'unknown ROS arguments: {error}'
-    text = ' '.join(str(error.args[0] if error.args else error).split())
-    # rclpy's parameter errors append the parameter's name, which the text has already.
-    return re.sub(r':\s*\w*$', '', text) if isinstance(error, ParameterException) else text

@@ -80,12 +80,13 @@ class YoloNode(Node):
     """
 
     def __init__(self, node_name: str = 'yolo', *, predictor: Optional[Predictor] = None,
-                 **kwargs: Any) -> None:
+                 use_intra_process_comms: bool = False, **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
         self._pipeline: Optional[Pipeline[_Arrival, _Outcome]] = None
         self._predictor: Optional[Predictor] = None
         self._owns_predictor = predictor is None
         self._library_log = LibraryLog(self)
+        self._ipc = use_intra_process_comms
         try:
             self._start(predictor)
         except BaseException:
@@ -123,7 +124,8 @@ class YoloNode(Node):
             timeout = given['inference_timeout'] or timeout
         self._pipeline = Pipeline(self._predict, slots, self._on_result, self._on_error, timeout)
         self._images = ImageSubscription(
-            self, given['image_topic'], given['image_transport'], self._on_image)
+            self, given['image_topic'], given['image_transport'], self._on_image, self._ipc)
+        self._images.open()
         self._report = Report(self, self._statistics, self._complaints, self._images,
                               self._pipeline, runtime, self._facts(given, slots))
         if isinstance(runtime, Runtime):
