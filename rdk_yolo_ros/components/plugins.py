@@ -71,7 +71,9 @@ def _find_entry_point(package: str, plugin: str) -> EntryPoint:
     for name in (plugin, f'{package}::{plugin}'):
         if name in own:
             return own[name]
-    close = get_close_matches(plugin, own, n=3, cutoff=0.5)
+    # What follows the package's name, in which all of them are alike.
+    names = {name.rpartition('::')[2]: name for name in own}
+    close = [names[name] for name in get_close_matches(plugin.rpartition('::')[2], names)]
     raise ComponentError(
         f'package {package!r} has no plugin {plugin!r}; '
         + (f'is {" or ".join(map(repr, close))} meant? ' if close else '')
