@@ -1,7 +1,8 @@
 # `make demo` and `make test` are all that a newcomer needs; `make help` lists the rest.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help ros-env build demo test floor parity lint bench bench-decode bench-pipeline fuzz eval-demo train-demo clean
+.PHONY: help ros-env build demo test floor parity lint bench bench-decode bench-pipeline bench-node fuzz \
+	eval-demo train-demo clean
 
 ENTER := source .ros_env/setup.bash
 # Seen by test/fuzz/run.py: FUZZ_SECONDS=300
@@ -43,6 +44,9 @@ bench-pipeline: ros-env  ## the node at an accelerator's pace, beside the naive 
 
 fuzz: ros-env  ## odd inputs of every kind for FUZZ_SECONDS=300 seconds in all
 	@$(ENTER) && exec python3 test/fuzz/run.py
+
+bench-node: ros-env  ## one container against three processes; messages as bytes
+	@$(ENTER) && python3 -m benchmarks.node_bench
 
 eval-demo: ros-env  ## accuracy of the demo models on held-out scenes
 	@$(ENTER) && python3 dev/demo_models/evaluate.py

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 import json
 import os
@@ -17,20 +15,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.pipeline_bench.models import LIMIT_HZ, PEOPLE, ROOT, write_model
-from rdk_yolo_ros.cli.process_use import family
+from benchmarks.ros_domain import own_domain
+from benchmarks.timing import cpu_seconds
 
 sys.path.insert(0, str(ROOT / 'dev' / 'demo'))
-from processes import (  # noqa: E402
-    DDS_VARIABLES,
-    Child,
-    end,
-    interrupt,
-    lock_domain,
-    loopback_environment,
-)
+from processes import Child, end, interrupt  # noqa: E402
 
 _WARM_UP_S, _START_LIMIT_S = 3.0, 60.0
-_TICKS = os.sysconf('SC_CLK_TCK')
 
 
 @dataclass(frozen=True)
@@ -152,10 +143,7 @@ def measure(case: Case, seconds: float, rate: float, keypoints: bool = True) -> 
         SystemExit: a process ended, or no result came; with its last lines.
 
     """
-    domain, lock = lock_domain()
-    # Whatever profile the user has: this one has room for large images, on this machine alone.
-    plain = {name: value for name, value in os.environ.items() if name not in DDS_VARIABLES}
-    with lock, _environment({**loopback_environment(ROOT, plain), 'ROS_DOMAIN_ID': str(domain)}):
+    with own_domain():
         return _measure(case, seconds, rate, keypoints)
 
 
@@ -186,11 +174,12 @@ def _measure(case: Case, seconds: float, rate: float, keypoints: bool) -> Measur
             _spin(executor, time.monotonic() + _START_LIMIT_S, lambda: bool(listener.delays))
             _check(children, bool(listener.delays))
             _spin(executor, time.monotonic() + _WARM_UP_S)
-            first, busy, begin = len(listener.delays), _cpu_s(children[0].pid), time.monotonic()
+            first, begin = len(listener.delays), time.monotonic()
+            busy = cpu_seconds(children[0].pid)
             _spin(executor, begin + seconds)
             delays = np.array(listener.delays[first:])
             elapsed = time.monotonic() - begin
-            busy = _cpu_s(children[0].pid) - busy
+            busy = cpu_seconds(children[0].pid) - busy
             _check(children, len(delays) > 0)
             stages = listener.stages
             interrupt(children[1:])
@@ -204,21 +193,6 @@ def _measure(case: Case, seconds: float, rate: float, keypoints: bool) -> Measur
                 context.try_shutdown()
     return Measured(case, camera['images'] / camera['seconds'], len(delays) / elapsed, delays,
                     busy / len(delays), listener.objects(), stages)
-
-
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set variables, and put back what was there."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _spin(executor: Any, until: float, done: Any = lambda: False) -> None:
@@ -239,13 +213,3 @@ def _last_json(child: Child) -> dict[str, float]:
         if line.startswith('{'):
             return json.loads(line)
     raise SystemExit(f'pipeline benchmark: {child.name}: {child.last_lines()}')
-
-
-def _cpu_s(pid: int) -> float:
-    """Return the processor time of a process and its descendants, seconds."""
-    ticks = 0
-    for member in family(own=pid):
-        with open(f'/proc/{member}/stat', encoding='utf-8', errors='replace') as file:
-            fields = file.read().rpartition(')')[2].split()
-        ticks += int(fields[11]) + int(fields[12])  # utime and stime, proc(5)
-    return ticks / _TICKS

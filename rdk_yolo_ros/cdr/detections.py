@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Optional
 
 import numpy as np
 
 from rdk_yolo_ros.cdr.class_text import class_text
-from rdk_yolo_ros.cdr.writer import ENCAPSULATION, CdrWriter
+from rdk_yolo_ros.cdr.writer import ENCAPSULATION, CdrWriter, header_bytes
 from rdk_yolo_ros.detections import Detections
 
-# A detection is its header, the number of its results, the class's name; then, aligned to 8
-# bytes, numbers of float64; then its id:
-#   0       score
-#   1...7   position x y z, orientation x y z w
-#   8...43  covariance
-#   44...48 bbox: centre x y theta, size x y
-_NUMBERS = 49
-_W, _BBOX = 7, 44
-_BBOX_COLUMNS = np.arange(_BBOX, _NUMBERS)
+# A detection is its header, the number of its results and the class's name; then, aligned to 8
+# bytes, float64s: the score, the pose (position x y z, orientation x y z w, 36 of covariance) and
+# the box (centre x y theta, size x y); then its id.
+_POSE = np.eye(1, 43, 6, dtype='<f8').tobytes()
+_SCORE, _NUMBERS = 8, 48  # bytes of what differs: the score, and with the box
 # Class numbers without a name are any; there is an end to what is kept of them.
-_MOST_KEPT = 4096
+_MOST_KEPT = 2048
 
 
 class DetectionsWriter:
     """
     Serialises detections as rclpy does `nodes.messages.detections_message`'s messages.
 
-    All that a class's detections have in common is joined from bytes made once; numpy then fills
-    in all scores and boxes at once.
+    What the detections of a class have in common is bytes made once; numpy makes the bytes of all
+    scores and boxes at once, and what is left is to join them.
 
     Args:
         names: the class names, by number; with None, and for a class without a name, `class_id`
@@ -38,8 +35,8 @@ class DetectionsWriter:
     """
 
     def __init__(self, names: Optional[Sequence[str]] = None) -> None:
-        self._names = names
-        self._templates: dict[tuple[int, int], bytes] = {}
+        # Fields are aligned by 4 and 8 bytes: a name stands at one of two remainders of 8.
+        self._names = {0: _Names(names, 0), 4: _Names(names, 4)}
 
     def write(self, detections: Detections, stamp: tuple[int, int], frame_id: str) -> bytes:
         """
@@ -52,83 +49,80 @@ class DetectionsWriter:
 
         """
         count = len(detections)
-        writer = CdrWriter()
-        writer.header(stamp, frame_id)
-        writer.uint32(count)
-        head = writer.body()
+        header = header_bytes(stamp, frame_id)
+        head = ENCAPSULATION + header + count.to_bytes(4, 'little')
         if not count:
-            return ENCAPSULATION + head
+            return head
+        header += _ONE_RESULT
+        class_ids = detections.class_ids.tolist()
+        ends, last = _ends(detections, header)
+        # The first name stands behind two headers and counts of one size, each later one behind
+        # an id and a header, and the numbers before those end at a multiple of 8.
+        names = [self._names[0][class_ids[0]]]
+        names += [self._names[len(end) & 4][class_id]
+                  for end, class_id in zip(ends, class_ids[1:])]
+        numbers = _numbers(detections)
+        starts = range(0, len(numbers), _NUMBERS)
+        parts = [_POSE] * (5 * count)
+        parts[0::5] = names
+        parts[1::5] = [numbers[start:start + _SCORE] for start in starts]
+        parts[3::5] = [numbers[start + _SCORE:start + _NUMBERS] for start in starts]
+        parts[4::5] = [*ends, last]
+        return b''.join((head, header, *parts))
+
+
+class _Names(dict[int, bytes]):
+    """What stands between header and score, by class number, at one remainder of 8."""
+
+    def __init__(self, names: Optional[Sequence[str]], place: int) -> None:
+        super().__init__()
+        self._names = names
+        self._place = place
+
+    def __missing__(self, class_id: int) -> bytes:
+        if len(self) >= _MOST_KEPT:
+            self.clear()
         writer = CdrWriter()
-        writer.header(stamp, frame_id)
-        writer.uint32(1)
-        header = writer.body()
-        ids = _ids(detections)
-        id_sizes = np.fromiter(map(len, ids), np.intp, count)
-        # The numbers end at a multiple of 8, so that an id alone says where the next header
-        # begins.
-        phases = np.empty(count, np.intp)
-        phases[0] = len(head)
-        phases[1:] = id_sizes[:-1]
-        phases += len(header)
-        templates = [self._template(class_id, phase) for class_id, phase in zip(
-            detections.class_ids.tolist(), (phases % 8).tolist())]
-        parts = [header] * (3 * count)
-        parts[1::3] = templates
-        parts[2::3] = ids
-        message = bytearray().join([_AHEAD, head, *parts])
-        ends = np.fromiter(map(len, templates), np.intp, count)
-        ends[1:] += id_sizes[:-1]
-        ends += len(header)
-        ends[0] += len(_AHEAD) + len(head)
-        _fill(message, np.cumsum(ends) // 8 - _NUMBERS, detections)
-        return bytes(memoryview(message)[len(_AHEAD) - len(ENCAPSULATION):])
-
-    def _template(self, class_id: int, phase: int) -> bytes:
-        """Return what stands between header and id, of a place's remainder of 8 on."""
-        template = self._templates.get((class_id, phase))
-        if template is None:
-            if len(self._templates) >= _MOST_KEPT:
-                self._templates.clear()
-            writer = CdrWriter()
-            if phase:
-                writer.uint32(0)
-            writer.string(class_text(class_id, self._names))
-            writer.align(8)
-            template = writer.body()[phase:] + _NUMBERS_OF_NONE
-            self._templates[class_id, phase] = template
-        return template
+        if self._place:
+            writer.uint32(0)
+        writer.string(class_text(class_id, self._names))
+        writer.align(8)
+        self[class_id] = name = writer.body()[self._place:]
+        return name
 
 
-def _ids(detections: Detections) -> list[bytes]:
-    """Return the ids as strings that fill up to 4 bytes, but for the last, as nothing follows."""
+def _ends(detections: Detections, header: bytes) -> tuple[list[bytes], bytes]:
+    """Return each detection's id with the next one's header, and the last id."""
     if detections.track_ids is None:
-        return [_NO_ID] * (len(detections) - 1) + [_NO_ID[:5]]
-    *texts, last = map(str, detections.track_ids.tolist())
-    ids = [_id(text) for text in texts]
-    ids.append(_id(last)[:4 + len(last) + 1])
-    return ids
+        return [_NO_ID + header] * (len(detections) - 1), _NO_ID[:5]
+    *track_ids, last = detections.track_ids.tolist()
+    # Nothing fills up the last one, as nothing follows it.
+    return [_id(track_id) + header for track_id in track_ids], _id(last)[:5 + len(str(last))]
 
 
-def _id(text: str) -> bytes:
+# A track lives for many images.
+@lru_cache(maxsize=_MOST_KEPT)
+def _id(track_id: int) -> bytes:
+    return _filled(str(track_id))
+
+
+def _filled(text: str) -> bytes:
+    """Return an ASCII string, filled up to a multiple of 4 bytes."""
     size = len(text) + 1
-    return size.to_bytes(4, 'little') + text.encode() + bytes(-size % 4 + 1)
+    return size.to_bytes(4, 'little') + text.encode() + bytes(1 + -size % 4)
 
 
-def _fill(message: bytearray, first: np.ndarray, detections: Detections) -> None:
-    """Write scores and boxes; `first`: where each detection's numbers begin, in float64s."""
-    numbers = np.frombuffer(message, '<f8', len(message) // 8)
-    numbers[first] = detections.scores
-    boxes = detections.boxes.astype(np.float64)
-    values = np.zeros((len(boxes), 5))
-    values[:, 3:] = boxes[:, 2:] - boxes[:, :2]
-    values[:, :2] = boxes[:, :2] + values[:, 3:] / 2
+def _numbers(detections: Detections) -> bytes:
+    """Return score, centre, angle and size of each detection, float64."""
+    numbers = np.zeros((len(detections), 6), '<f8')
+    corners = detections.boxes.astype(np.float64)
+    size = np.subtract(corners[:, 2:], corners[:, :2], out=numbers[:, 4:])
+    np.add(corners[:, :2], size / 2, out=numbers[:, 1:3])
+    numbers[:, 0] = detections.scores
     if detections.angles is not None:
-        values[:, 2] = detections.angles
-    numbers[first[:, None] + _BBOX_COLUMNS] = values
+        numbers[:, 3] = detections.angles
+    return numbers.tobytes()
 
 
-# Fields are aligned from behind the encapsulation: with this before them their float64s lie at
-# multiples of 8.
-_AHEAD = bytes(8 - len(ENCAPSULATION)) + ENCAPSULATION
-_NUMBERS_OF_NONE = np.eye(1, _NUMBERS, _W, dtype='<f8').tobytes()
-_NO_ID = _id('')
+_NO_ID = _filled('')
+_ONE_RESULT = (1).to_bytes(4, 'little')

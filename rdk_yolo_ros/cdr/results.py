@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import struct
 from typing import Optional
 
 import numpy as np
 
 from rdk_yolo_ros.cdr.class_text import class_text
 from rdk_yolo_ros.cdr.images import ImageArray
-from rdk_yolo_ros.cdr.writer import CdrWriter
+from rdk_yolo_ros.cdr.writer import ENCAPSULATION, CdrWriter, header_bytes
 from rdk_yolo_ros.detections import Classifications, Detections
 
 KEYPOINT_FIELDS = ('x', 'y', 'z', 'score')
@@ -32,22 +33,10 @@ def write_keypoints(detections: Detections, stamp: tuple[int, int], frame_id: st
     """
     cloud = keypoint_cloud(detections)
     height, width = cloud.shape[:2]
-    writer = CdrWriter()
-    writer.header(stamp, frame_id)
-    writer.uint32(height)
-    writer.uint32(width)
-    writer.uint32(len(KEYPOINT_FIELDS))
-    for i, name in enumerate(KEYPOINT_FIELDS):
-        writer.string(name)
-        writer.uint32(4 * i)
-        writer.uint8(_FLOAT32)
-        writer.uint32(1)
-    writer.uint8(0)  # is_bigendian
-    writer.uint32(KEYPOINT_STEP)
-    writer.uint32(KEYPOINT_STEP * width)
-    writer.uint8s(cloud)
-    writer.uint8(1)  # is_dense
-    return writer.message()
+    return b''.join((
+        ENCAPSULATION, header_bytes(stamp, frame_id), _TWO_UINT32.pack(height, width), _LAYOUT,
+        _TWO_UINT32.pack(KEYPOINT_STEP * width, cloud.nbytes),
+        cloud.reshape(-1).view(np.uint8).data, _IS_DENSE))
 
 
 def keypoint_cloud(detections: Detections) -> np.ndarray:
@@ -129,3 +118,22 @@ def write_label_info(names: Sequence[str], threshold: float, stamp: tuple[int, i
         writer.string(name)
     writer.float32(threshold)
     return writer.message()
+
+
+def _layout() -> bytes:
+    """Return a cloud's fields, is_bigendian and point_step, of which none ever differs."""
+    writer = CdrWriter()
+    writer.uint32(len(KEYPOINT_FIELDS))
+    for i, name in enumerate(KEYPOINT_FIELDS):
+        writer.string(name)
+        writer.uint32(4 * i)
+        writer.uint8(_FLOAT32)
+        writer.uint32(1)
+    writer.uint8(0)
+    writer.uint32(KEYPOINT_STEP)
+    return writer.body()
+
+
+_LAYOUT = _layout()
+_TWO_UINT32 = struct.Struct('<II')
+_IS_DENSE = b'\1'

@@ -24,10 +24,9 @@ class CdrWriter:
         self._size = 0  # the encapsulation does not count: fields are aligned from behind it
 
     def header(self, stamp: tuple[int, int], frame_id: str) -> None:
-        """Write a std_msgs/Header: seconds and nanoseconds, and the frame."""
-        self._number('<i', stamp[0])
-        self._number('<I', stamp[1])
-        self.string(frame_id)
+        """Write a std_msgs/Header, the first field: seconds and nanoseconds, and the frame."""
+        header = header_bytes(stamp, frame_id)
+        self._add(header, len(header))
 
     def uint8(self, value: int) -> None:
         """Write a uint8, or a bool."""
@@ -57,7 +56,7 @@ class CdrWriter:
             UnicodeEncodeError: it has half a surrogate pair in it.
 
         """
-        text = value.encode().partition(b'\0')[0] + b'\0'
+        text = _text(value)
         self.uint32(len(text))
         self._add(text, len(text))
 
@@ -89,3 +88,20 @@ class CdrWriter:
     def _add(self, part: Any, size: int) -> None:
         self._parts.append(part)
         self._size += size
+
+
+def header_bytes(stamp: tuple[int, int], frame_id: str) -> bytes:
+    """
+    Return a serialised std_msgs/Header: seconds and nanoseconds, and the frame.
+
+    It is filled up to a multiple of 4 bytes, which every field that follows a header needs.
+    """
+    text = _text(frame_id)
+    return _STAMP_AND_LENGTH.pack(*stamp, len(text)) + text + bytes(-len(text) % 4)
+
+
+def _text(value: str) -> bytes:
+    return value.encode().partition(b'\0')[0] + b'\0'
+
+
+_STAMP_AND_LENGTH = struct.Struct('<iII')

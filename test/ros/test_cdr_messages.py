@@ -139,7 +139,8 @@ def test_a_classification(classes, stamp, frame_id, names):
                 messages.classification_message(classes, header_of(stamp, frame_id), names))
 
 
-@given(st.lists(TEXT, max_size=5), st.floats(width=32), STAMPS, TEXT)
+@given(st.lists(TEXT, max_size=5), st.floats(0, 1) | st.floats(width=32), STAMPS,
+       TEXT)
 def test_label_info(names, threshold, stamp, frame_id):
     assert_same(cdr.write_label_info(names, threshold, stamp, frame_id),
                 messages.label_info_message(header_of(stamp, frame_id), names, threshold))

@@ -1,0 +1,1 @@
+"""What the nodes spend beside inference: messages, and images between processes."""
