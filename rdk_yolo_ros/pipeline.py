@@ -94,10 +94,7 @@ class Pipeline(Generic[Item, Result]):
                  on_result: Optional[Callable[[Item, Result], Any]] = None,
                  on_error: Optional[Callable[[Item, Exception], Any]] = None,
                  timeout: Optional[float] = None) -> None:
-        if slots < 1:
-            raise ValueError(f'slots is {slots}, expected 1 or more')
-        if timeout is not None and not timeout > 0:
-            raise ValueError(f'timeout is {timeout}, expected seconds, more than 0')
+        _check(slots, timeout)
         self._predict = predict
         self._on_result = on_result
         self._on_error = on_error
@@ -141,6 +138,32 @@ class Pipeline(Generic[Item, Result]):
         """Whether no slot is left to take an item, as too many calls do not return."""
         with self._state:
             return not self._workers
+
+    def resize(self, slots: int, timeout: Optional[float] = None) -> None:
+        """
+        Change how many calls may run at once and how long each may take; calls under way go on.
+
+        Slots that were lost to calls that do not return are filled again, as what `predict`
+        does now may be something else.
+
+        Args:
+            slots, timeout: as when the pipeline is made.
+
+        Raises:
+            ValueError: as when the pipeline is made.
+
+        """
+        _check(slots, timeout)
+        with self._state:
+            if self._closed:
+                return
+            self._slots, self._timeout, self._patience = slots, timeout, 4 * slots
+            while self._workers < slots:
+                self._start(self._work, f'pipeline-slot-{self._workers}')
+                self._workers += 1
+            # Those past the number end, and what is overdue is looked for anew.
+            self._work_is_there.notify_all()
+            self._outcome_is_there.notify_all()
 
     def submit(self, item: Item) -> Optional[Item]:
         """
@@ -198,9 +221,14 @@ class Pipeline(Generic[Item, Result]):
         """Take the newest item, predict, leave the outcome; one thread a slot."""
         while True:
             with self._state:
-                while not self._closed and (self._pending is None or self._is_ready()):
+                while not self._closed and self._workers <= self._slots \
+                        and (self._pending is None or self._is_ready()):
                     self._work_is_there.wait()
                 if self._closed:
+                    return
+                if self._workers > self._slots:
+                    self._workers -= 1
+                    self._work_is_there.notify()  # for whoever stays
                     return
                 assert self._pending is not None
                 (item,), self._pending = self._pending, None
@@ -216,7 +244,7 @@ class Pipeline(Generic[Item, Result]):
                     return
                 if self._running.pop(ticket, None) is None:
                     self._hung.discard(threading.current_thread())
-                    if self._workers == self._slots:
+                    if self._workers >= self._slots:
                         return  # the slot has another thread
                     self._workers += 1
                 elif ticket < self._next and outcome.error is None:
@@ -298,3 +326,10 @@ class Pipeline(Generic[Item, Result]):
             except Exception:
                 _LOG.exception('on_error raised while it was told of %r', error)
         _LOG.error('an item failed: %r', error, exc_info=error)
+
+
+def _check(slots: int, timeout: Optional[float]) -> None:
+    if slots < 1:
+        raise ValueError(f'slots is {slots}, expected 1 or more')
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f'timeout is {timeout}, expected seconds, more than 0')

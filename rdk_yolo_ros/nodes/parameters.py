@@ -62,6 +62,9 @@ class ParameterSpec:
 AI_MSGS_TOPIC = 'hobot_dnn_detection'
 
 START_PARAMETERS = (
+    ParameterSpec('autostart', True,
+                  'Whether the node brings itself to active; false: it waits, unconfigured, for '
+                  'a lifecycle manager.'),
     ParameterSpec('config_file', '',
                   "The work configuration, JSON or YAML: a path, or one inside this package's "
                   'share folder.'),
@@ -123,6 +126,16 @@ def option_parameters(options: DecodeOptions) -> tuple[ParameterSpec, ...]:
                       'Publish these classes only, by name or number; empty: all of them.',
                       changeable=True, any_type=True),
     )
+
+
+def given_value(node: Node, name: str) -> Any:
+    """Return the value that was given for a parameter, declared or not; None if none was."""
+    if node.has_parameter(name):
+        return node.get_parameter(name).value
+    value = node.declare_parameter(
+        name, None, ParameterDescriptor(dynamic_typing=True)).value
+    node.undeclare_parameter(name)
+    return value
 
 
 def declare(node: Node, spec: ParameterSpec) -> Any:

@@ -8,6 +8,7 @@ import time
 from typing import Any, Optional, Union
 
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from std_msgs.msg import Header
 
 from rdk_yolo_ros.detections import Classifications, Detections
@@ -15,6 +16,7 @@ from rdk_yolo_ros.errors import RuntimeUnavailableError
 from rdk_yolo_ros.nodes.parameters import AI_MSGS_TOPIC
 from rdk_yolo_ros.nodes.perception import Work, ai_msgs, perception_targets, performance
 from rdk_yolo_ros.nodes.qos import PERCEPTION_QOS
+from rdk_yolo_ros.nodes.qos_overrides import create_publisher
 from rdk_yolo_ros.predictor import Predictor
 
 _INFO_PERIOD_S = 1.0
@@ -32,6 +34,8 @@ class PerceptionPublisher:
         model: the model's name, for the steps' names.
         model_hw: the model input's height and width.
         fps: returns how many results a second there are.
+        before: whose topics are taken over, so that their subscribers miss nothing; its
+            PerceptionInfo ends.
 
     Raises:
         RuntimeUnavailableError: ai_msgs is not installed.
@@ -39,7 +43,8 @@ class PerceptionPublisher:
     """
 
     def __init__(self, node: Node, topic: str, names: Sequence[str], model: str,
-                 model_hw: tuple[int, int], fps: Callable[[], float]) -> None:
+                 model_hw: tuple[int, int], fps: Callable[[], float],
+                 before: Optional[PerceptionPublisher] = None) -> None:
         self._messages = ai_msgs()
         self._node = node
         self._names = tuple(names)
@@ -47,11 +52,27 @@ class PerceptionPublisher:
         self._model_hw = model_hw
         self._fps = fps
         self._hw: Optional[tuple[int, int]] = None
-        self._targets = node.create_publisher(
-            self._messages.PerceptionTargets, topic, PERCEPTION_QOS)
-        self._info = node.create_publisher(
-            self._messages.PerceptionInfo, f'{topic}_info', PERCEPTION_QOS)
+        if before is not None:
+            self._targets: Publisher = before._targets
+            self._info: Publisher = before._info
+            before.end_info()
+        else:
+            self._targets = create_publisher(
+                node, self._messages.PerceptionTargets, topic, PERCEPTION_QOS)
+            self._info = create_publisher(
+                node, self._messages.PerceptionInfo, f'{topic}_info', PERCEPTION_QOS)
         self._timer = node.create_timer(_INFO_PERIOD_S, self._publish_info)
+
+    def end_info(self) -> None:
+        """Publish no more PerceptionInfo."""
+        self._node.destroy_timer(self._timer)
+
+    def release(self, heir: Optional[PerceptionPublisher] = None) -> None:
+        """End the topics, unless `heir` has taken them over."""
+        self.end_info()
+        if heir is None:
+            self._node.destroy_publisher(self._targets)
+            self._node.destroy_publisher(self._info)
 
     def is_watched(self) -> bool:
         """Return whether anybody listens to the targets."""
@@ -90,7 +111,9 @@ class PerceptionPublisher:
 
 
 def perception_publisher(node: Node, given: Mapping[str, Any], predictor: Predictor,
-                         fps: Callable[[], float]) -> Optional[PerceptionPublisher]:
+                         fps: Callable[[], float],
+                         before: Optional[PerceptionPublisher] = None
+                         ) -> Optional[PerceptionPublisher]:
     """
     Return the publisher that the parameters ask for, or None.
 
@@ -98,7 +121,7 @@ def perception_publisher(node: Node, given: Mapping[str, Any], predictor: Predic
         node: the node.
         given: the values of `publish_ai_msgs` and `msg_pub_topic_name`.
         predictor: whose results are published.
-        fps: as for PerceptionPublisher.
+        fps, before: as for PerceptionPublisher.
 
     Raises:
         RuntimeUnavailableError: `publish_ai_msgs` is true and ai_msgs is not installed.
@@ -111,7 +134,7 @@ def perception_publisher(node: Node, given: Mapping[str, Any], predictor: Predic
     model = Path(getattr(runtime, 'path', predictor.task)).stem
     try:
         return PerceptionPublisher(node, topic, tuple(predictor.class_names or ()), model,
-                                   runtime.input_hw, fps)
+                                   runtime.input_hw, fps, before)
     except RuntimeUnavailableError as error:
         if given['publish_ai_msgs'] == 'true':
             raise RuntimeUnavailableError(f'parameter publish_ai_msgs is true, but {error}') \

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-import time
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Optional
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
@@ -12,8 +12,8 @@ from std_msgs.msg import Header
 
 from rdk_yolo_ros.nodes.diagnostics import Complaints, Statistics, status_message
 from rdk_yolo_ros.nodes.image_subscription import ImageSubscription
+from rdk_yolo_ros.nodes.inference import Inference
 from rdk_yolo_ros.nodes.qos import DIAGNOSTICS_QOS
-from rdk_yolo_ros.pipeline import Pipeline
 from rdk_yolo_ros.runtimes import RestartingRuntime
 
 _PERIOD_S = 1.0
@@ -22,31 +22,51 @@ _TROUBLE_S = 2.0  # a complaint is news for so long
 _HUNG_S = 5.0  # a frame that is worked on for longer than this will not come back soon
 
 
+@dataclass
+class Condition:
+    """
+    What a YOLO node is and has at the moment.
+
+    Attributes:
+        state: 'unconfigured', 'inactive', 'active' or 'finalized'.
+        enabled: whether images are wanted while it is active.
+        fault: why the last transition failed, or nothing.
+        reloading: whether a reload is under way.
+        images: its subscription, while it is configured.
+        inference: what images go through, while it is configured.
+        facts: what is known of model and configuration, to be shown.
+
+    """
+
+    state: str = 'unconfigured'
+    enabled: bool = True
+    fault: str = ''
+    reloading: Callable[[], bool] = lambda: False
+    images: Optional[ImageSubscription] = None
+    inference: Optional[Inference] = None
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
 class Report:
     """
     Tells `/diagnostics` and the log how a YOLO node is doing.
 
     Args:
         node: the node.
+        condition: what it is and has; the node keeps it true.
         statistics: its counts and latencies.
         complaints: what went wrong.
-        images: its subscription; also told to check itself once a second.
-        pipeline: its pipeline.
-        runtime: what runs the model; a RestartingRuntime's state is told, too.
-        facts: what does not change, to be shown too: model, runtime, configuration.
+        every_second: called before each report.
 
     """
 
-    def __init__(self, node: Node, statistics: Statistics, complaints: Complaints,
-                 images: ImageSubscription, pipeline: Pipeline[Any, Any], runtime: object,
-                 facts: Mapping[str, object]) -> None:
+    def __init__(self, node: Node, condition: Condition, statistics: Statistics,
+                 complaints: Complaints, every_second: Callable[[], object]) -> None:
         self._node = node
+        self._condition = condition
         self._statistics = statistics
         self._complaints = complaints
-        self._images = images
-        self._pipeline = pipeline
-        self._runtime = runtime if isinstance(runtime, RestartingRuntime) else None
-        self._facts = facts
+        self._every_second = every_second
         self._ticks = 0
         self._logged = 0
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', DIAGNOSTICS_QOS)
@@ -54,7 +74,7 @@ class Report:
 
     def _tick(self) -> None:
         self._ticks += 1
-        self._images.check(time.monotonic())
+        self._every_second()
         if self._publisher.get_subscription_count() > 0:
             self._publisher.publish(self.message())
         if self._ticks % _LOG_EVERY == 0:
@@ -65,15 +85,28 @@ class Report:
         level, summary = self._verdict()
         header = Header(stamp=self._node.get_clock().now().to_msg())
         name = f'{self._node.get_fully_qualified_name().lstrip("/")}: inference'
-        return status_message(header, name, str(self._facts.get('runtime', '')), level, summary,
-                              self._values())
+        return status_message(header, name, str(self._condition.facts.get('runtime', '')), level,
+                              summary, self._values())
+
+    def _runtime(self) -> Optional[RestartingRuntime]:
+        inference = self._condition.inference
+        runtime = None if inference is None else inference.model.predictor.runtime
+        return runtime if isinstance(runtime, RestartingRuntime) else None
 
     def _verdict(self) -> tuple[bytes, str]:
-        if self._runtime is not None and self._runtime.state != 'running':
-            return DiagnosticStatus.ERROR, (f'the runtime is {self._runtime.state}: '
-                                            f'{self._runtime.last_error}')
-        hung = self._pipeline.hung
-        if self._pipeline.is_stuck:
+        condition, inference, images = (self._condition, self._condition.inference,
+                                        self._condition.images)
+        if condition.fault:
+            return DiagnosticStatus.ERROR, f'{condition.state}: {condition.fault}'
+        if inference is None or images is None or condition.state != 'active':
+            return DiagnosticStatus.OK, condition.state
+        runtime = self._runtime()
+        if runtime is not None and runtime.state != 'running':
+            return DiagnosticStatus.ERROR, f'the runtime is {runtime.state}: {runtime.last_error}'
+        if not condition.enabled:
+            return DiagnosticStatus.OK, 'disabled: call ~/enable with true to go on'
+        hung = inference.hung
+        if inference.is_stuck:
             return DiagnosticStatus.ERROR, (f'{hung} inferences have not returned, no slot is '
                                             'left: start the node again')
         if hung:
@@ -86,35 +119,39 @@ class Report:
             return DiagnosticStatus.WARN, 'images were left out; the log says why'
         # Over the statistics' window: a camera may well be slower than this report.
         if not self._statistics.rate('received'):
-            publishers = self._images.publisher_count()
+            publishers = images.publisher_count()
             what = f'although it has {publishers} publisher(s)' if publishers else 'no publisher'
-            return DiagnosticStatus.WARN, f'no images on {self._images.topic_name}: {what}'
+            return DiagnosticStatus.WARN, f'no images on {images.topic_name}: {what}'
         if self._statistics.rate('unwatched') > 0 and not self._statistics.rate('published'):
             return DiagnosticStatus.OK, 'idle: nobody subscribes to a result'
         return DiagnosticStatus.OK, 'running'
 
     def _values(self) -> dict[str, object]:
-        statistics, stats = self._statistics, self._pipeline.stats
+        statistics, condition = self._statistics, self._condition
         values: dict[str, object] = {
-            **self._facts,
-            'image topic': self._images.topic_name,
-            'image transport': self._images.transport,
-            'input rate (Hz)': statistics.rate('received'),
-            'result rate (Hz)': statistics.rate('published'),
-            'received': self._images.received,
-            'published': statistics.total('published'),
-            'dropped: a newer image came first': stats.dropped,
-            'dropped: nobody subscribes': statistics.total('unwatched'),
-            'dropped: overtaken': stats.late,
-            'dropped: failed': stats.failed,
-            'dropped: given up': stats.timed_out,
-            'inference timeouts': statistics.total('inference timeout'),
-            'lost by the middleware': self._images.lost,
-        }
-        if self._runtime is not None:
-            values['runtime state'] = self._runtime.state
-            values['runtime restarts'] = self._runtime.restarts
-            values['runtime last error'] = self._runtime.last_error or 'none'
+            'lifecycle state': condition.state, 'enabled': condition.enabled,
+            'reloading': condition.reloading(), **condition.facts}
+        if condition.images is not None:
+            values['image topic'] = condition.images.topic_name
+            values['image transport'] = condition.images.transport
+            values['received'] = condition.images.received
+            values['lost by the middleware'] = condition.images.lost
+        values['input rate (Hz)'] = statistics.rate('received')
+        values['result rate (Hz)'] = statistics.rate('published')
+        values['published'] = statistics.total('published')
+        if condition.inference is not None:
+            stats = condition.inference.stats
+            values['dropped: a newer image came first'] = stats.dropped
+            values['dropped: nobody subscribes'] = statistics.total('unwatched')
+            values['dropped: overtaken'] = stats.late
+            values['dropped: failed'] = stats.failed
+            values['dropped: given up'] = stats.timed_out
+            values['inference timeouts'] = statistics.total('inference timeout')
+        runtime = self._runtime()
+        if runtime is not None:
+            values['runtime state'] = runtime.state
+            values['runtime restarts'] = runtime.restarts
+            values['runtime last error'] = runtime.last_error or 'none'
         for reason, count in self._complaints.counts().items():
             values[f'failed: {reason}'] = count
         for stage, (middle, high) in statistics.percentiles().items():

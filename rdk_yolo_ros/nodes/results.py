@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -17,6 +17,7 @@ from rdk_yolo_ros.nodes.images import stamp_of
 from rdk_yolo_ros.nodes.perception import Work
 from rdk_yolo_ros.nodes.perception_publisher import PerceptionPublisher
 from rdk_yolo_ros.nodes.qos import LATCHED_QOS, RESULT_QOS
+from rdk_yolo_ros.nodes.qos_overrides import create_publisher
 
 
 class ResultPublishers:
@@ -26,40 +27,57 @@ class ResultPublishers:
     Messages are written as the bytes that the middleware sends; `nodes.messages` builds the same
     ones field by field.
 
+    Attributes:
+        perception: publishes the results in TROS' messages, too, or None.
+
     Args:
         node: the node that the topics belong to.
         task: the model's task: 'pose' adds key points to the detections, 'segment' masks;
             'classify' has classes instead.
         names: the model's class names, by number.
         class_id_format: 'name' or 'index'.
-        perception: publishes the results in TROS' messages, too, or None.
+        perception: see above.
+        before: whose topics are taken over, so that their subscribers miss nothing; `release`
+            then ends those of its topics that this one does not have.
 
     """
 
     def __init__(self, node: Node, task: str, names: Sequence[str], class_id_format: str,
-                 perception: Optional[PerceptionPublisher] = None) -> None:
-        self._perception = perception
+                 perception: Optional[PerceptionPublisher] = None,
+                 before: Optional[ResultPublishers] = None) -> None:
+        self._node = node
+        self.perception = perception
         # What is in ai_msgs beyond boxes and classes.
         self._perceives_extras = perception is not None and task in ('pose', 'segment')
         self._names = tuple(names)
         self._class_ids: Optional[Sequence[str]] = (
             self._names if class_id_format == 'name' else None)
         self._detections_writer = cdr.DetectionsWriter(self._class_ids)
-        self._detections: Optional[Publisher] = None
-        self._classification: Optional[Publisher] = None
-        self._keypoints: Optional[Publisher] = None
-        self._mask: Optional[Publisher] = None
-        if task == 'classify':
-            self._classification = node.create_publisher(
-                Classification, '~/classification', RESULT_QOS)
-        else:
-            self._detections = node.create_publisher(
-                Detection2DArray, '~/detections', RESULT_QOS)
-        if task == 'pose':
-            self._keypoints = node.create_publisher(PointCloud2, '~/keypoints', RESULT_QOS)
-        if task == 'segment':
-            self._mask = node.create_publisher(Image, '~/mask', RESULT_QOS)
-        self._label_info = node.create_publisher(LabelInfo, '~/label_info', LATCHED_QOS)
+        wanted: dict[str, Any] = {
+            'classification': Classification if task == 'classify' else None,
+            'detections': Detection2DArray if task != 'classify' else None,
+            'keypoints': PointCloud2 if task == 'pose' else None,
+            'mask': Image if task == 'segment' else None}
+        had = {} if before is None else before._topics
+        self._topics: dict[str, Publisher] = {
+            name: had.get(name) or create_publisher(node, kind, f'~/{name}', RESULT_QOS)
+            for name, kind in wanted.items() if kind is not None}
+        self._topics['label_info'] = had.get('label_info') or create_publisher(
+            node, LabelInfo, '~/label_info', LATCHED_QOS)
+        self._detections = self._topics.get('detections')
+        self._classification = self._topics.get('classification')
+        self._keypoints = self._topics.get('keypoints')
+        self._mask = self._topics.get('mask')
+        self._label_info = self._topics['label_info']
+
+    def release(self, heir: Optional[ResultPublishers] = None) -> None:
+        """End the topics, but for those that `heir` has taken over."""
+        kept = set() if heir is None else set(map(id, heir._topics.values()))
+        for publisher in self._topics.values():
+            if id(publisher) not in kept:
+                self._node.destroy_publisher(publisher)
+        if self.perception is not None:
+            self.perception.release(None if heir is None else heir.perception)
 
     def is_watched(self) -> bool:
         """Return whether anybody listens to any result."""
@@ -72,7 +90,7 @@ class ResultPublishers:
                 or (self._perceives_extras and self._is_perception_watched()))
 
     def _is_perception_watched(self) -> bool:
-        return self._perception is not None and self._perception.is_watched()
+        return self.perception is not None and self.perception.is_watched()
 
     def publish(self, result: Union[Detections, Classifications], header: Header,
                 hw: tuple[int, int], work: Work) -> None:
@@ -93,8 +111,8 @@ class ResultPublishers:
                     cdr.write_classification(result, stamp, frame_id, self._class_ids))
         else:
             self._publish_detections(result, stamp, frame_id, hw)
-        if self._perception is not None:
-            self._perception.publish(result, header, hw, work)
+        if self.perception is not None:
+            self.perception.publish(result, header, hw, work)
 
     def _publish_detections(self, detections: Detections, stamp: tuple[int, int], frame_id: str,
                             hw: tuple[int, int]) -> None:

@@ -2,79 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 import sys
-import threading
 import time
 import traceback
-from typing import Any, NamedTuple, Optional, Union
+from typing import Any, Optional
 
-from rcl_interfaces.msg import SetParametersResult
-from rclpy.exceptions import ParameterException
-from rclpy.node import Node
-from rclpy.parameter import Parameter
-from rclpy.time import Time
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_msgs.msg import Header
+from std_srvs.srv import SetBool
 
-from rdk_yolo_ros.detections import Classifications, Detections
-from rdk_yolo_ros.errors import (
-    FrameError,
-    InferenceTimeoutError,
-    RdkYoloError,
-    RuntimeLostError,
-    WorkConfigError,
-)
+from rdk_yolo_ros.components.start_errors import USER_ERRORS, one_line
+from rdk_yolo_ros.errors import FrameError, WorkConfigError
 from rdk_yolo_ros.nodes.diagnostics import Complaints, Statistics
 from rdk_yolo_ros.nodes.image_subscription import ImageSubscription
-from rdk_yolo_ros.nodes.images import ImageMessage, frame_from_message, header_of
+from rdk_yolo_ros.nodes.images import ImageMessage
+from rdk_yolo_ros.nodes.inference import Inference
 from rdk_yolo_ros.nodes.library_log import LibraryLog
-from rdk_yolo_ros.nodes.parameters import (
-    START_PARAMETERS,
-    class_list,
-    declare,
-    option_parameters,
-    take_aliases,
-)
-from rdk_yolo_ros.nodes.perception import Work
+from rdk_yolo_ros.nodes.options import OptionParameters
+from rdk_yolo_ros.nodes.parameters import START_PARAMETERS, declare, take_aliases
 from rdk_yolo_ros.nodes.perception_publisher import perception_publisher
-from rdk_yolo_ros.nodes.report import Report
+from rdk_yolo_ros.nodes.reloading import Reloading
+from rdk_yolo_ros.nodes.report import Condition, Report
 from rdk_yolo_ros.nodes.results import ResultPublishers
+from rdk_yolo_ros.nodes.served_model import ServedModel
 from rdk_yolo_ros.nodes.spin import run_node
-from rdk_yolo_ros.pipeline import Pipeline
 from rdk_yolo_ros.predictor import Predictor
-from rdk_yolo_ros.runtimes import RestartingRuntime, Runtime
+from rdk_yolo_ros.runtimes import Runtime
 from rdk_yolo_ros.share import find_file
 
-# How long the model may take to close.
-_CLOSING_S = 1.0
-_OPTIONS = ('score_threshold', 'nms_threshold', 'nms_top_k', 'max_detections', 'classes')
+# Deactivating is promised to take less than 100 ms, so an inference under way gets this long.
+_STOPPING_S = 0.05
+# The end has no such promise, and what ends in time needs no killing.
+_ENDING_S = 0.8
+_SUCCESS = TransitionCallbackReturn.SUCCESS
 
 
-class _Arrival(NamedTuple):
-    message: ImageMessage
-    at: float  # time.monotonic()
-
-
-class _Outcome(NamedTuple):
-    result: Union[Detections, Classifications]
-    hw: tuple[int, int]
-    work: Work
-    at: float  # time.monotonic()
-
-
-class YoloNode(Node):
+class YoloNode(LifecycleNode):
     """
     Subscribes to images, predicts off the executor's thread, publishes the results.
+
+    A managed node: configured it has the model, active it has the image subscription. It brings
+    itself to active, unless its parameter `autostart` is false.
 
     Args:
         node_name: the node's name.
         predictor: what to predict with, a Predictor or anything with its interface, in place of
             the one that the parameter `config_file` describes; the caller closes it.
-        kwargs: rclpy Node's own keyword arguments.
+        use_intra_process_comms: whether images of nodes in this process that ask for the same
+            come without the middleware.
+        kwargs: rclpy LifecycleNode's own keyword arguments.
 
     Raises:
-        RdkYoloError: the work configuration or its model cannot be used.
+        RdkYoloError: the work configuration or its model cannot be used; without `autostart`
+            configuring fails instead.
         rclpy.exceptions.ParameterException: a parameter's value does not fit.
 
     """
@@ -82,65 +64,172 @@ class YoloNode(Node):
     def __init__(self, node_name: str = 'yolo', *, predictor: Optional[Predictor] = None,
                  use_intra_process_comms: bool = False, **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
-        self._pipeline: Optional[Pipeline[_Arrival, _Outcome]] = None
-        self._predictor: Optional[Predictor] = None
-        self._owns_predictor = predictor is None
+        self._passed_in = predictor
+        self._intra_process = use_intra_process_comms
+        self._inference: Optional[Inference] = None
+        self._images: Optional[ImageSubscription] = None
+        self._reloading: Optional[Reloading] = None
+        self._fault: Optional[Exception] = None
+        self._is_starting = True
         self._library_log = LibraryLog(self)
-        self._ipc = use_intra_process_comms
         try:
-            self._start(predictor)
+            self._set_up()
+            if self._given['autostart']:
+                self._start()
         except BaseException:
             self.destroy_node()
             raise
+        self._is_starting = False
 
-    def _start(self, predictor: Optional[Predictor]) -> None:
+    def _set_up(self) -> None:
         given = {spec.name: declare(self, spec) for spec in START_PARAMETERS}
         given.update(take_aliases(self, given))
-        self._color_range = given['image_color_range']
-        self._predictor = predictor or _open_predictor(given)
-        runtime = self._predictor.runtime
+        self._given: dict[str, Any] = given
+        self._options = OptionParameters(self, self._publish_label_info)
+        self._statistics = Statistics()
+        self._complaints = Complaints(self.get_logger().error)
+        self._condition = Condition()
+        self._report = Report(self, self._condition, self._statistics, self._complaints,
+                              self._every_second)
+        self._enable_service = self.create_service(SetBool, '~/enable', self._on_enable)
+        self._reloading = Reloading(self, lambda: _open_predictor(self._given), self._take_over,
+                                    self._why_not_reload)
+        self._condition.reloading = lambda: bool(self._reloading and self._reloading.is_running)
+
+    def _start(self) -> None:
+        for transition in (self.trigger_configure, self.trigger_activate):
+            if transition() != _SUCCESS:
+                assert self._fault is not None
+                raise self._fault
+
+    # Transitions, in the executor's thread:
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the model; on a faulty configuration stay unconfigured and say why."""
+        return self._attempt(self._configure, self._clean_up, 'inactive')
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe to images, unless disabled."""
+        outcome = self._attempt(self._resume, self._pause, 'active')
+        self._publish_label_info(self._options.score_threshold)
+        return outcome
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe and free the slots, within 100 ms, whatever the model does."""
+        return self._attempt(self._pause, self._pause, 'inactive')
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the model."""
+        return self._attempt(self._clean_up, self._clean_up, 'unconfigured')
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything, in whatever state the node is."""
+        return self._attempt(self._clean_up, self._clean_up, 'finalized')
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything after a defect, so that the node can be configured again."""
+        self._condition.state = 'unconfigured'
+        self._clean_up()
+        return _SUCCESS
+
+    def _attempt(self, action: Callable[[], object], undo: Callable[[], object],
+                 state: str) -> TransitionCallbackReturn:
+        try:
+            action()
+        except Exception as error:
+            undo()
+            self._fault = error
+            is_defect = not isinstance(error, USER_ERRORS)
+            self._condition.fault = one_line(error)
+            # At the start, whoever makes the node says it.
+            if not self._is_starting:
+                self.get_logger().error(
+                    ''.join(traceback.format_exception(error)) if is_defect else
+                    f'not {state}: {self._condition.fault}')
+            return (TransitionCallbackReturn.ERROR if is_defect
+                    else TransitionCallbackReturn.FAILURE)
+        self._condition.fault = ''
+        self._condition.state = state
+        return _SUCCESS
+
+    def _configure(self) -> None:
+        given = self._given
+        self._images = self._condition.images = ImageSubscription(
+            self, given['image_topic'], given['image_transport'], self._on_image,
+            self._intra_process, on_malformed=self._on_malformed)
+        predictor = self._passed_in or _open_predictor(given)
+        try:
+            model = self._serve(predictor)
+        except BaseException:
+            if self._passed_in is None:
+                predictor.close()
+            raise
+        self._inference = self._condition.inference = Inference(
+            self, model, self._statistics, self._complaints, given['image_color_range'],
+            self._images.topic_name)
+        self._introduce(model)
+
+    def _serve(self, predictor: Predictor, before: Optional[ServedModel] = None) -> ServedModel:
+        """Return the predictor with its topics, held to the parameters."""
+        given, runtime = self._given, predictor.runtime
+        self._options.hold(predictor)
+        results = before.results if before else None
+        results = ResultPublishers(
+            self, predictor.task, tuple(predictor.class_names or ()), given['class_id_format'],
+            perception_publisher(self, given, predictor,
+                                 lambda: self._statistics.rate('published'),
+                                 results.perception if results else None), results)
         slots = min(given['slots'] or runtime.slots, runtime.slots)
         if slots < given['slots']:
             self.get_logger().warning(f"slots is {given['slots']}, but the {runtime.name} runtime "
                                       f'takes {slots} at once')
-
-        names = tuple(self._predictor.class_names or ())
-        options = {spec.name: declare(self, spec)
-                   for spec in option_parameters(self._predictor.options)}
-        try:
-            self._set_options(options)
-        except ValueError as error:
-            raise ParameterException(f'parameter {error}', '') from error
-        self.add_on_set_parameters_callback(self._on_set_parameters)
-
-        self._statistics = Statistics()
-        self._complaints = Complaints(self.get_logger().error)
-        self._results = ResultPublishers(
-            self, self._predictor.task, names, given['class_id_format'], perception_publisher(
-                self, given, self._predictor, lambda: self._statistics.rate('published')))
-        self._publish_label_info(options['score_threshold'])
-        timeout = self._predictor.give_up_after
-        if predictor is not None:
+        timeout = predictor.give_up_after
+        if self._passed_in is not None:
             timeout = given['inference_timeout'] or timeout
-        self._pipeline = Pipeline(self._predict, slots, self._on_result, self._on_error, timeout)
-        self._images = ImageSubscription(
-            self, given['image_topic'], given['image_transport'], self._on_image, self._ipc)
-        self._images.open()
-        self._report = Report(self, self._statistics, self._complaints, self._images,
-                              self._pipeline, runtime, self._facts(given, slots))
+        return ServedModel(predictor, results, slots, timeout, self._passed_in is None)
+
+    def _introduce(self, model: ServedModel) -> None:
+        predictor, images = model.predictor, self._images
+        assert images is not None
+        runtime = predictor.runtime
+        size = f'{runtime.input_hw[1]}x{runtime.input_hw[0]}'
+        self._condition.facts = {
+            'config file': self._given['config_file'], 'task': predictor.task,
+            'runtime': runtime.name, 'slots': model.slots, 'model input': size}
         if isinstance(runtime, Runtime):
             self.get_logger().info(runtime.describe())
         self.get_logger().info(
-            f'{self._predictor.task} model with {len(names)} class(es), input '
-            f'{runtime.input_hw[1]}x{runtime.input_hw[0]}, on the {runtime.name} runtime with '
-            f'{slots} slot(s); images from {self._images.topic_name}')
+            f'{predictor.task} model with {len(model.names)} class(es), input {size}, on the '
+            f'{runtime.name} runtime with {model.slots} slot(s); images from '
+            f'{images.topic_name}')
 
-    def _facts(self, given: dict[str, Any], slots: int) -> dict[str, object]:
-        assert self._predictor is not None
-        runtime = self._predictor.runtime
-        return {'config file': given['config_file'], 'task': self._predictor.task,
-                'runtime': runtime.name, 'slots': slots,
-                'model input': f'{runtime.input_hw[1]}x{runtime.input_hw[0]}'}
+    def _resume(self) -> None:
+        """Take images, unless disabled."""
+        assert self._inference is not None
+        assert self._images is not None
+        if self._condition.enabled:
+            self._inference.start()
+            self._images.open()
+
+    def _pause(self) -> None:
+        """Take no more images."""
+        if self._images is not None:
+            self._images.close()
+        if self._inference is not None:
+            self._inference.stop(_STOPPING_S)
+
+    def _clean_up(self) -> None:
+        """Free the model."""
+        if self._reloading is not None:
+            self._reloading.give_up('the node was cleaned up meanwhile')
+        self._pause()
+        inference, self._inference = self._inference, None
+        self._condition.inference = self._condition.images = self._images = None
+        self._condition.facts = {}
+        self._options.hold(None)
+        if inference is not None:
+            inference.close()
+            inference.model.results.release()
 
     def destroy_node(self) -> bool:
         """
@@ -150,107 +239,76 @@ class YoloNode(Node):
         less than a second, and the model is closed under it, so that its memory and its
         processes do not stay until this process ends.
         """
-        stopped = self._pipeline is None or self._pipeline.close()
-        if self._owns_predictor and self._predictor is not None:
-            # A driver that hangs may hang here, too.
-            closing = threading.Thread(target=self._predictor.close, name='predictor-closing',
-                                       daemon=True)
-            closing.start()
-            closing.join(_CLOSING_S)
-            # Closing cancels what hung, where the runtime can.
-            if not stopped and self._pipeline is not None:
-                stopped = self._pipeline.close(timeout=0.2)
-            stopped = stopped and not closing.is_alive()
-            if stopped:
-                self._predictor = None
+        stopped = True
+        if self._reloading is not None:
+            self._reloading.give_up('the node ends')
+        if self._inference is not None:
+            self._inference.stop(_ENDING_S)
+            stopped = self._inference.close()
         self._library_log.close()
         super().destroy_node()
+        # rclpy leaves this to the garbage collector, and until then the node to the graph.
+        self._state_machine.destroy_when_not_in_use()
         return stopped
 
-    # In the executor's thread:
+    # Services and the rest, in the executor's thread:
+
+    def _on_enable(self, request: SetBool.Request,
+                   response: SetBool.Response) -> SetBool.Response:
+        condition = self._condition
+        condition.enabled = request.data
+        response.success = True
+        response.message = 'enabled' if request.data else 'disabled: the model stays loaded'
+        if condition.state != 'active':
+            response.message += f'; the node is {condition.state}'
+        elif request.data:
+            response.success = self._attempt(self._resume, self._pause, 'active') == _SUCCESS
+            response.message = condition.fault or response.message
+        else:
+            self._pause()
+        return response
+
+    def _why_not_reload(self) -> str:
+        if self._passed_in is not None:
+            return 'the model was passed in by whoever made this node, and is not read from a file'
+        if self._inference is None:
+            return (f'the node is {self._condition.state}: there is no model to replace; '
+                    'configure it')
+        return ''
+
+    def _take_over(self, predictor: Predictor) -> str:
+        """Go on with what was read again, and return what is said of it."""
+        assert self._inference is not None
+        old = self._inference.model
+        try:
+            model = self._serve(predictor, old)
+        except BaseException:
+            self._options.hold(old.predictor)
+            raise
+        self._inference.replace(model)
+        self._introduce(model)
+        self._publish_label_info(self._options.score_threshold)
+        return (f'{predictor.task} model with {len(model.names)} class(es) from '
+                f"{self._given['config_file']}")
 
     def _on_image(self, message: ImageMessage) -> None:
-        self._statistics.count('received')
-        if not self._results.is_watched():
-            self._statistics.count('unwatched')
-        elif self._pipeline is not None \
-                and self._pipeline.submit(_Arrival(message, time.monotonic())) is not None:
-            self._statistics.count('dropped')
+        if self._inference is not None:
+            self._inference.take(message)
 
-    def _on_set_parameters(self, parameters: Sequence[Parameter]) -> SetParametersResult:
-        changes = {parameter.name: parameter.value for parameter in parameters
-                   if parameter.name in _OPTIONS}
-        try:
-            self._set_options(changes)
-        except (ValueError, TypeError, RdkYoloError) as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        if 'score_threshold' in changes:
-            self._publish_label_info(changes['score_threshold'])
-        return SetParametersResult(successful=True)
-
-    def _set_options(self, changes: dict[str, Any]) -> None:
-        assert self._predictor is not None
-        if 'classes' in changes:
-            names = tuple(self._predictor.class_names or ())
-            changes = {**changes, 'classes': class_list(changes['classes'], names)}
-        if changes:
-            self._predictor.set_options(**changes)
+    def _on_malformed(self, error: FrameError) -> None:
+        if self._inference is not None:
+            self._inference.refuse(error)
 
     def _publish_label_info(self, threshold: float) -> None:
-        self._results.publish_label_info(
-            Header(stamp=self.get_clock().now().to_msg()), threshold)
+        if self._inference is not None and self._condition.state == 'active':
+            self._inference.model.results.publish_label_info(
+                Header(stamp=self.get_clock().now().to_msg()), threshold)
 
-    # In the pipeline's threads:
-
-    def _predict(self, arrival: _Arrival) -> _Outcome:
-        assert self._predictor is not None
-        statistics = self._statistics
-        begin = time.monotonic()
-        statistics.begin_work()
-        try:
-            frame = frame_from_message(arrival.message, self._color_range)
-            converted = time.monotonic()
-            prediction = self._predictor.predict(frame, extras=self._results.needs_extras())
-        finally:
-            statistics.end_work()
-        steps = {'convert': converted - begin, **prediction.timings}
-        statistics.latencies({'wait': begin - arrival.at, **steps})
-        return _Outcome(prediction.detections, frame.hw, Work(begin, steps), time.monotonic())
-
-    def _on_result(self, arrival: _Arrival, outcome: _Outcome) -> None:
-        begin = time.monotonic()
-        header = header_of(arrival.message)
-        self._results.publish(outcome.result, header, outcome.hw, outcome.work)
-        self._statistics.latencies({'turn': begin - outcome.at,
-                                    'publish': time.monotonic() - begin})
-        self._statistics.count('published')
-        stamp = Time.from_msg(header.stamp, clock_type=self.get_clock().clock_type)
-        total = (self.get_clock().now() - stamp).nanoseconds * 1e-9
-        # A stamp of 0, or of a clock that is not this node's, tells nothing.
-        if stamp.nanoseconds and 0 <= total < 3600:
-            self._statistics.latency('stamp to result', total)
-
-    def _on_error(self, arrival: _Arrival, error: Exception) -> None:
-        if not self.context.ok():
-            return  # a signal ended the context while a result was on its way
-        self._statistics.count('failed')
-        text = ' '.join(str(error).split())
-        if not isinstance(error, FrameError):
-            text = f'{type(error).__name__}: {text}'
-        if not isinstance(error, RdkYoloError):
-            self.get_logger().debug(''.join(traceback.format_exception(
-                type(error), error, error.__traceback__)))
-        if isinstance(error, InferenceTimeoutError):
-            self._statistics.count('inference timeout')
-        assert self._predictor is not None
-        assert self._pipeline is not None
-        runtime = self._predictor.runtime
-        quiet = False
-        if isinstance(runtime, RestartingRuntime) and isinstance(error, RuntimeLostError):
-            if self._pipeline.is_stuck:
-                runtime.lose(error)
-            quiet = runtime.state != 'running'  # the runtime itself logs its loss and its return
-        self._complaints.report(f'{self._images.topic_name}: an image was left out: {text}', quiet)
+    def _every_second(self) -> None:
+        if self._images is not None:
+            self._images.check(time.monotonic())
+        if self._inference is not None:
+            self._inference.tidy()
 
 
 def _open_predictor(given: dict[str, Any]) -> Predictor:

@@ -45,9 +45,9 @@ def test_the_topics_carry_what_the_predictor_finds(graph, wait_until, task):
     node = graph.add(YoloNode(context=graph.context, parameter_overrides=[
         Parameter('config_file', value=str(config)),
         Parameter('score_threshold', value=THRESHOLD)]))
-    wait_until(lambda: node._results._detections.get_subscription_count() == 1)
+    wait_until(lambda: node._inference.model.results._detections.get_subscription_count() == 1)
     if task != 'detect':
-        wait_until(node._results.needs_extras)
+        wait_until(node._inference.model.results.needs_extras)
     wait_until(lambda: images.get_subscription_count() == 1)
     header = Header(stamp=Time(sec=3, nanosec=4), frame_id='camera')
     images.publish(Image(header=header, encoding='nv12', height=HEIGHT, width=WIDTH, step=WIDTH,
@@ -89,7 +89,8 @@ def received_from(graph, wait_until, config, kind, topic):
     node = graph.add(YoloNode(context=graph.context, parameter_overrides=[
         Parameter('config_file', value=str(config))]))
     wait_until(lambda: images.get_subscription_count() == 1)
-    wait_until(lambda: graph.node.count_publishers(topic) == 1 and node._results.is_watched())
+    wait_until(lambda: graph.node.count_publishers(topic) == 1
+               and node._inference.model.results.is_watched())
     images.publish(Image(header=Header(stamp=Time(sec=3, nanosec=4), frame_id='camera'),
                          encoding='mono8', height=64, width=64, step=64,
                          data=array('B', bytes(64 * 64))))

@@ -13,7 +13,6 @@ import pytest
 
 pytest.importorskip('rclpy')
 
-from builtin_interfaces.msg import Time  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from rcl_interfaces.srv import DescribeParameters, SetParameters  # noqa: E402
 import rclpy  # noqa: E402
@@ -22,7 +21,7 @@ from rclpy.exceptions import ParameterException  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2  # noqa: E402
-from std_msgs.msg import Header  # noqa: E402
+from stand_in_predictor import NAMES, StandInPredictor, nv12_image  # noqa: E402
 from vision_msgs.msg import Detection2DArray, LabelInfo  # noqa: E402
 
 from rdk_yolo_ros.decode import DecodeOptions  # noqa: E402
@@ -30,68 +29,14 @@ from rdk_yolo_ros.detections import Detections  # noqa: E402
 from rdk_yolo_ros.errors import ModelError, RuntimeLostError, WorkConfigError  # noqa: E402
 from rdk_yolo_ros.nodes.parameters import ALIASES, START_PARAMETERS, option_parameters  # noqa: E402
 from rdk_yolo_ros.nodes.yolo import YoloNode  # noqa: E402
-from rdk_yolo_ros.predictor import Prediction, _changed  # noqa: E402
+from rdk_yolo_ros.predictor import Prediction  # noqa: E402
 from rdk_yolo_ros.runtimes import RestartingRuntime, Runtime  # noqa: E402
 
 BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-NAMES = ('person', 'ball', 'robot')
-TYPES = {Parameter.Type.STRING: 'string', Parameter.Type.DOUBLE: 'double',
-         Parameter.Type.INTEGER: 'integer', Parameter.Type.STRING_ARRAY: 'string array'}
-
-
-class StandInPredictor:
-    """A Predictor without a model: finds one instance in a frame whose first pixel is not 0."""
-
-    def __init__(self, task='pose', slots=1):
-        self.task = task
-        self.class_names = NAMES
-        self.keypoint_names = ('head', 'foot')
-        self.options = DecodeOptions()
-        self.runtime = SimpleNamespace(name='stand-in', slots=slots, input_hw=(640, 640))
-        self.give_up_after = None
-        self.extras = []
-        self.gate = threading.Event()
-        self.gate.set()
-        self.calls = 0
-        self.closed = False
-
-    def predict(self, frame, extras=True):
-        self.calls += 1
-        self.extras.append(extras)
-        assert self.gate.wait(30.0)
-        frame.to_bgr()
-        detections = Detections.empty(self.task, 2)
-        if frame.data[0]:
-            detections = Detections(
-                np.array([[10, 20, 30, 60]], np.float32), np.array([0.5], np.float32),
-                np.array([1], np.int32),
-                keypoints=np.array([[[11, 22, 0.75], [13, 24, 0.25]]], np.float32)
-                if self.task == 'pose' and extras else None,
-                masks=StandInMasks() if self.task == 'segment' and extras else None)
-        return Prediction(detections, {'letterbox': 0.001, 'infer': 0.002, 'decode': 0.003})
-
-    def set_options(self, **changes):
-        self.options = _changed(self.options, changes, self.class_names)
-
-    def close(self):
-        self.closed = True
-
-
-class StandInMasks:
-    """One mask: everything."""
-
-    def __len__(self):
-        return 1
-
-    def to_label_image(self, height, width):
-        return np.ones((height, width), np.uint8)
-
-
-def nv12_image(width=64, height=48, value=7, seq=1):
-    return Image(header=Header(stamp=Time(sec=1000 + seq, nanosec=seq), frame_id=f'camera_{seq}'),
-                 encoding='nv12', height=height, width=width, step=width,
-                 data=array('B', bytes([value]) * (width * height * 3 // 2)))
+TYPES = {Parameter.Type.BOOL: 'boolean', Parameter.Type.STRING: 'string',
+         Parameter.Type.DOUBLE: 'double', Parameter.Type.INTEGER: 'integer',
+         Parameter.Type.STRING_ARRAY: 'string array'}
 
 
 @pytest.fixture
@@ -186,10 +131,17 @@ def test_a_mask_for_a_segmenting_model(start, images, watch):
     ('detect', {'/yolo/detections', '/yolo/label_info'}),
     ('pose', {'/yolo/detections', '/yolo/label_info', '/yolo/keypoints'}),
     ('segment', {'/yolo/detections', '/yolo/label_info', '/yolo/mask'})])
-def test_a_task_has_the_topics_it_can_fill(graph, start, task, topics):
+def test_a_task_has_the_topics_it_can_fill(start, wait_until, task, topics):
     node = start(StandInPredictor(task))
-    assert {topic for topic, _ in node.get_publisher_names_and_types_by_node('yolo', '/')
-            if topic.startswith('/yolo/')} == topics
+    topics.add('/yolo/transition_event')
+
+    def published():
+        return {topic for topic, _ in node.get_publisher_names_and_types_by_node('yolo', '/')
+                if topic.startswith('/yolo/')}
+
+    # The graph comes to know of a publisher a moment after it is made.
+    wait_until(lambda: published() >= topics)
+    assert published() == topics
 
 
 def test_nothing_is_predicted_while_nobody_listens(predictor, start, images, watch, wait_until):
@@ -296,7 +248,7 @@ def test_the_topic_can_be_remapped_and_sits_in_the_namespace(graph, predictor):
         'eyes', predictor=predictor, context=graph.context, namespace='/robot',
         cli_args=['--ros-args', '-r', 'image_raw:=camera/front']))
     assert node._images.topic_name == '/robot/camera/front'
-    assert node._results._detections.topic_name == '/robot/eyes/detections'
+    assert node._inference.model.results._detections.topic_name == '/robot/eyes/detections'
 
 
 # Bad images
@@ -618,7 +570,7 @@ def test_a_model_that_hangs_is_given_up_and_told_of(graph, predictor, images, wa
     node._complaints._log = lines.append
     results = watch(Detection2DArray, '/yolo/detections')
     predictor.gate.clear()
-    node._pipeline.submit(arrival())
+    node._inference.pipeline.submit(arrival())
     wait_until(lambda: node._statistics.total('inference timeout') == 1)
     (status,) = node._report.message().status
     assert status.level == DiagnosticStatus.WARN
@@ -627,14 +579,14 @@ def test_a_model_that_hangs_is_given_up_and_told_of(graph, predictor, images, wa
     assert (values['dropped: given up'], values['inference timeouts']) == ('1', '1')
     assert 'InferenceTimeoutError' in lines[0]
     # Another thread has the slot, and takes the next image.
-    node._predictor = SimpleNamespace(
+    node._inference.model.predictor = SimpleNamespace(
         predict=lambda frame, extras: Prediction(Detections.empty('pose', 2), {}),
         runtime=predictor.runtime)
     images.publish(nv12_image(seq=2))
     results.wait(where=lambda r: r.header.frame_id == 'camera_2')
-    node._predictor = predictor
+    node._inference.model.predictor = predictor
     predictor.gate.set()
-    wait_until(lambda: node._pipeline.hung == 0)
+    wait_until(lambda: node._inference.pipeline.hung == 0)
     assert [r.header.frame_id for r in results.messages] == ['camera_2']
 
 
@@ -644,9 +596,9 @@ def test_a_model_that_never_returns_is_an_error(graph, predictor, wait_until):
         parameter_overrides=[Parameter('inference_timeout', value=0.1)]))
     predictor.gate.clear()
     for calls in range(1, 4):
-        node._pipeline.submit(arrival(calls))
+        node._inference.pipeline.submit(arrival(calls))
         wait_until(lambda calls=calls: predictor.calls == calls)
-        wait_until(lambda calls=calls: node._pipeline.stats.timed_out == calls)
+        wait_until(lambda calls=calls: node._inference.pipeline.stats.timed_out == calls)
     (status,) = node._report.message().status
     assert status.level == DiagnosticStatus.ERROR
     assert '3 inferences have not returned, no slot is left' in status.message
@@ -682,15 +634,15 @@ def test_a_runtime_that_never_returns_is_opened_again_and_goes_on(
     results = watch(Detection2DArray, '/yolo/detections')
     predictor.gate.clear()
     for calls in range(1, 4):
-        node._pipeline.submit(arrival(calls))
-        wait_until(lambda calls=calls: node._pipeline.stats.timed_out == calls)
+        node._inference.pipeline.submit(arrival(calls))
+        wait_until(lambda calls=calls: node._inference.pipeline.stats.timed_out == calls)
     wait_until(lambda: predictor.runtime.restarts == 1)
-    wait_until(lambda: not node._pipeline.is_stuck)
+    wait_until(lambda: not node._inference.pipeline.is_stuck)
     images.publish(nv12_image(seq=9))
     results.wait(where=lambda r: r.header.frame_id == 'camera_9')
     assert len(results) == 1
     assert '3 inferences' in predictor.runtime.last_error
-    wait_until(lambda: node._pipeline.hung == 0)
+    wait_until(lambda: node._inference.pipeline.hung == 0)
     predictor.runtime.close()
 
 
@@ -704,7 +656,7 @@ def test_a_lost_runtime_s_state_is_told_and_its_frames_are_counted_quietly(
     node._complaints._log = lines.append
     try:
         for count in range(1, 6):
-            node._pipeline.submit(arrival(count))
+            node._inference.pipeline.submit(arrival(count))
             wait_until(lambda count=count: node._statistics.total('failed') == count)
         (status,) = node._report.message().status
         assert status.level == DiagnosticStatus.ERROR
@@ -761,7 +713,7 @@ def test_a_line_of_the_library_appears_once_and_as_before_after_the_nodes(
 def test_destroying_a_busy_node_ends_its_threads(graph, predictor, images, watch, wait_until):
     node = YoloNode(predictor=predictor, context=graph.context)
     predictor.gate.clear()
-    node._pipeline.submit(SimpleNamespace(message=nv12_image(), at=0.0))
+    node._inference.pipeline.submit(SimpleNamespace(message=nv12_image(), at=0.0))
     wait_until(lambda: predictor.calls == 1)
     threading.Timer(0.2, predictor.gate.set).start()
     assert node.destroy_node() is True
@@ -771,7 +723,7 @@ def test_destroying_a_busy_node_ends_its_threads(graph, predictor, images, watch
 def test_destroying_a_node_with_a_hung_model_takes_a_second(graph, predictor, wait_until):
     node = YoloNode(predictor=predictor, context=graph.context)
     predictor.gate.clear()
-    node._pipeline.submit(SimpleNamespace(message=nv12_image(), at=0.0))
+    node._inference.pipeline.submit(SimpleNamespace(message=nv12_image(), at=0.0))
     wait_until(lambda: predictor.calls == 1)
     begin = time.monotonic()
     assert node.destroy_node() is False
