@@ -11,8 +11,6 @@ import numpy as np
 
 from rdk_yolo_ros import colour
 
-FONT = cv2.FONT_HERSHEY_SIMPLEX
-
 # Blue, green, red, 0 to 255, whatever the canvas holds.
 Colour = tuple[int, int, int]
 Place = tuple[int, int]  # x, y
@@ -26,17 +24,14 @@ class Canvas(Protocol):
     def polygon(self, corners: np.ndarray, colour: Colour, width: int) -> None:
         """Draw a closed outline through corners, int32 (n, 2)."""
 
-    def line(self, start: Place, end: Place, colour: Colour, width: int) -> None:
-        """Draw a line."""
+    def lines(self, ends: np.ndarray, colour: Colour, width: int) -> None:
+        """Draw lines, each from one end to the other, int32 (n, 2, 2)."""
 
-    def dot(self, place: Place, radius: int, colour: Colour, rim: Colour) -> None:
-        """Draw a disc with a thin rim."""
+    def dots(self, places: Sequence[Place], radius: int, colour: Colour, rim: Colour) -> None:
+        """Draw discs with a thin rim."""
 
-    def plate(self, corner: Place, opposite: Place, colour: Colour) -> None:
-        """Fill a rectangle, both corners included."""
-
-    def text(self, text: str, place: Place, scale: float, colour: Colour, width: int) -> None:
-        """Write ASCII text, its first letter's baseline beginning at a place on a plate."""
+    def label(self, coverage: np.ndarray, corner: Place, colour: Colour, ink: Colour) -> None:
+        """Fill a rectangle with a colour, and with ink as far as it covers: uint8 (h, w)."""
 
     def tint(self, labels: np.ndarray, colours: Sequence[Colour], opacity: float) -> None:
         """Tint the pixels of each label i + 1 of (h, w) with the colour i; 0 stays as it is."""
@@ -64,22 +59,20 @@ class BgrCanvas:
         """See Canvas."""
         cv2.polylines(self._picture, [corners], True, colour, width, cv2.LINE_AA)
 
-    def line(self, start: Place, end: Place, colour: Colour, width: int) -> None:
+    def lines(self, ends: np.ndarray, colour: Colour, width: int) -> None:
         """See Canvas."""
-        cv2.line(self._picture, start, end, colour, width, cv2.LINE_AA)
+        cv2.polylines(self._picture, list(ends), False, colour, width, cv2.LINE_AA)
 
-    def dot(self, place: Place, radius: int, colour: Colour, rim: Colour) -> None:
+    def dots(self, places: Sequence[Place], radius: int, colour: Colour, rim: Colour) -> None:
         """See Canvas."""
-        cv2.circle(self._picture, place, radius, colour, -1, cv2.LINE_AA)
-        cv2.circle(self._picture, place, radius, rim, 1, cv2.LINE_AA)
+        for place in places:
+            cv2.circle(self._picture, place, radius, colour, -1, cv2.LINE_AA)
+            cv2.circle(self._picture, place, radius, rim, 1, cv2.LINE_AA)
 
-    def plate(self, corner: Place, opposite: Place, colour: Colour) -> None:
+    def label(self, coverage: np.ndarray, corner: Place, colour: Colour, ink: Colour) -> None:
         """See Canvas."""
-        cv2.rectangle(self._picture, corner, opposite, colour, -1)
-
-    def text(self, text: str, place: Place, scale: float, colour: Colour, width: int) -> None:
-        """See Canvas."""
-        cv2.putText(self._picture, text, place, FONT, scale, colour, width, cv2.LINE_AA)
+        part = _part(self._picture, coverage, corner)
+        part[...] = _blend(colour, ink)[coverage[:part.shape[0], :part.shape[1]]]
 
     def tint(self, labels: np.ndarray, colours: Sequence[Colour], opacity: float) -> None:
         """See Canvas."""
@@ -117,29 +110,29 @@ class Nv12Canvas:
         cv2.polylines(self._y, [corners], True, luma, width, cv2.LINE_AA)
         cv2.polylines(self._uv, [corners >> 1], True, chroma, _half(width))
 
-    def line(self, start: Place, end: Place, colour: Colour, width: int) -> None:
+    def lines(self, ends: np.ndarray, colour: Colour, width: int) -> None:
         """See Canvas."""
         luma, chroma = _yuv(colour, self._range)
-        cv2.line(self._y, start, end, luma, width, cv2.LINE_AA)
-        cv2.line(self._uv, _halved(start), _halved(end), chroma, _half(width))
+        cv2.polylines(self._y, list(ends), False, luma, width, cv2.LINE_AA)
+        cv2.polylines(self._uv, list(ends >> 1), False, chroma, _half(width))
 
-    def dot(self, place: Place, radius: int, colour: Colour, rim: Colour) -> None:
+    def dots(self, places: Sequence[Place], radius: int, colour: Colour, rim: Colour) -> None:
         """See Canvas."""
         luma, chroma = _yuv(colour, self._range)
-        cv2.circle(self._y, place, radius, luma, -1, cv2.LINE_AA)
-        cv2.circle(self._y, place, radius, _yuv(rim, self._range)[0], 1, cv2.LINE_AA)
-        cv2.circle(self._uv, _halved(place), _half(radius), chroma, -1)
+        rim_luma, _ = _yuv(rim, self._range)
+        for place in places:
+            cv2.circle(self._y, place, radius, luma, -1, cv2.LINE_AA)
+            cv2.circle(self._y, place, radius, rim_luma, 1, cv2.LINE_AA)
+            cv2.circle(self._uv, _halved(place), _half(radius), chroma, -1)
 
-    def plate(self, corner: Place, opposite: Place, colour: Colour) -> None:
-        """See Canvas."""
-        luma, chroma = _yuv(colour, self._range)
-        cv2.rectangle(self._y, corner, opposite, luma, -1)
-        cv2.rectangle(self._uv, _halved(corner), _halved(opposite), chroma, -1)
-
-    def text(self, text: str, place: Place, scale: float, colour: Colour, width: int) -> None:
+    def label(self, coverage: np.ndarray, corner: Place, colour: Colour, ink: Colour) -> None:
         """See Canvas; the letters differ from their plate in brightness alone."""
-        cv2.putText(self._y, text, place, FONT, scale, _yuv(colour, self._range)[0], width,
-                    cv2.LINE_AA)
+        luma, chroma = _yuv(colour, self._range)
+        ink_luma, _ = _yuv(ink, self._range)
+        part = _part(self._y, coverage, corner)
+        part[...] = cv2.LUT(coverage, _blend((luma,), (ink_luma,)))[:part.shape[0], :part.shape[1]]
+        left, top = _halved(corner)
+        self._uv[top:top + (part.shape[0] + 1) // 2, left:left + (part.shape[1] + 1) // 2] = chroma
 
     def tint(self, labels: np.ndarray, colours: Sequence[Colour], opacity: float) -> None:
         """See Canvas."""
@@ -152,6 +145,19 @@ class Nv12Canvas:
 def _tint(plane: np.ndarray, labels: np.ndarray, palette: np.ndarray, opacity: float) -> None:
     tinted = cv2.addWeighted(plane, 1 - opacity, palette[labels], opacity, 0)
     cv2.copyTo(tinted, (labels > 0).astype(np.uint8), plane)
+
+
+def _part(plane: np.ndarray, patch: np.ndarray, corner: Place) -> np.ndarray:
+    """Return the part of a plane that a patch lies over."""
+    left, top = corner
+    return plane[top:top + patch.shape[0], left:left + patch.shape[1]]
+
+
+@lru_cache(maxsize=1024)
+def _blend(colour: tuple[int, ...], ink: tuple[int, ...]) -> np.ndarray:
+    """Return what each coverage, 0 to 255, makes of a colour and ink: uint8 (256, channels)."""
+    share = np.arange(256)[:, None] / 255
+    return np.rint((1 - share) * colour + share * ink).astype(np.uint8)
 
 
 @lru_cache(maxsize=1024)

@@ -11,7 +11,6 @@ import numpy as np
 
 from rdk_yolo_ros.detections import Detections, InstanceMasks
 from rdk_yolo_ros.drawing.canvas import (
-    FONT,
     BgrCanvas,
     Canvas,
     Colour,
@@ -38,6 +37,7 @@ _RIM = (60, 60, 60)
 ClassNames = Union[Sequence[str], Mapping[int, str]]
 
 _MASK_OPACITY = 0.45
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 # Past these a sub-pixel coordinate overflows OpenCV's 16-bit drawing limits.
 _COORDINATE_LIMIT = 30000
@@ -133,30 +133,28 @@ def _draw_masks(canvas: Canvas, masks: InstanceMasks, colours: list[Colour],
 
 
 def _draw_keypoints(canvas: Canvas, points: np.ndarray,
-                    limbs: Sequence[tuple[int, int, Colour]],
-                    threshold: float, width: int) -> None:
+                    limbs: Mapping[Colour, np.ndarray], threshold: float, width: int) -> None:
     seen = (points[:, 2] >= threshold) & np.isfinite(points).all(axis=1)
-    pixels = np.rint(np.clip(np.nan_to_num(points[:, :2]), -_COORDINATE_LIMIT,
-                             _COORDINATE_LIMIT)).astype(int)
-    places = [(x, y) for x, y in pixels.tolist()]
-    for start, end, colour in limbs:
-        if seen[start] and seen[end]:
-            canvas.line(places[start], places[end], colour, width)
-    for place, visible in zip(places, seen.tolist()):
-        if visible:
-            canvas.dot(place, width + 1, _POINT, _RIM)
+    places = np.rint(np.clip(np.nan_to_num(points[:, :2]), -_COORDINATE_LIMIT,
+                             _COORDINATE_LIMIT)).astype(np.int32)
+    for colour, ends in limbs.items():
+        whole = ends[seen[ends].all(axis=1)]
+        if len(whole):
+            canvas.lines(places[whole], colour, width)
+    canvas.dots([(x, y) for x, y in places[seen].tolist()], width + 1, _POINT, _RIM)
 
 
 def _limbs(skeleton: Optional[Sequence[tuple[int, int]]],
-           count: int) -> list[tuple[int, int, Colour]]:
-    """Return the limbs that `count` key points can have, each with its colour."""
+           count: int) -> dict[Colour, np.ndarray]:
+    """Return the limbs that `count` key points can have, by colour: pairs of points (n, 2)."""
+    limbs: dict[Colour, list[tuple[int, int]]] = {}
     if skeleton is None or (skeleton is COCO_SKELETON and count != _COCO_KEYPOINTS):
-        return []
-    limbs = []
+        return {}
     for start, end in skeleton:
         if max(start, end) < count:
-            limbs.append((start, end, _limb_colour(start, end, skeleton is COCO_SKELETON)))
-    return limbs
+            colour = _limb_colour(start, end, skeleton is COCO_SKELETON)
+            limbs.setdefault(colour, []).append((start, end))
+    return {colour: np.array(pairs) for colour, pairs in limbs.items()}
 
 
 def _limb_colour(start: int, end: int, coco: bool) -> Colour:
@@ -191,16 +189,26 @@ def _draw_label(canvas: Canvas, text: str, corners: np.ndarray, colour: Colour,
     """Write a text on a filled plate above the box, or inside it where there is no room."""
     height, picture_width = canvas.hw
     scale = max(0.4, min(height, picture_width) / 1100)
-    thickness = max(1, width // 2)
-    (text_width, text_height), baseline = cv2.getTextSize(text, FONT, scale, thickness)
-    margin = 1 + width
-    plate_width, plate_height = text_width + 2 * margin, text_height + baseline + margin
+    coverage = _lettering(text, scale, max(1, width // 2), 1 + width)
+    plate_height, plate_width = (size - 1 for size in coverage.shape)
     left = int(round(corners[:, 0].min())) - width // 2
     box_top = int(round(corners[:, 1].min()))
     top = box_top - plate_height if box_top >= plate_height else box_top
     left = max(0, min(left, picture_width - plate_width))
     top = max(0, min(top, height - plate_height))
-    canvas.plate((left, top), (left + plate_width, top + plate_height), colour)
     blue, green, red = colour
     ink = (0, 0, 0) if 0.114 * blue + 0.587 * green + 0.299 * red > 120 else (255, 255, 255)
-    canvas.text(text, (left + margin, top + plate_height - baseline), scale, ink, thickness)
+    canvas.label(coverage, (left, top), colour, ink)
+
+
+# Smooth letters take longer than all else that is drawn; the same texts come again and again.
+@lru_cache(maxsize=512)
+def _lettering(text: str, scale: float, thickness: int, margin: int) -> np.ndarray:
+    """Return how far a text with a margin covers its plate, uint8 (h, w)."""
+    (width, height), baseline = cv2.getTextSize(text, _FONT, scale, thickness)
+    plate_height = height + baseline + margin
+    coverage = np.zeros((plate_height + 1, width + 2 * margin + 1), np.uint8)
+    cv2.putText(coverage, text, (margin, plate_height - baseline), _FONT, scale, 255, thickness,
+                cv2.LINE_AA)
+    coverage.flags.writeable = False
+    return coverage

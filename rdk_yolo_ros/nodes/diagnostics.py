@@ -166,11 +166,17 @@ class Complaints:
 def status_message(header: Header, name: str, hardware_id: str, level: bytes, summary: str,
                    values: Mapping[str, object]) -> DiagnosticArray:
     """Return one component's state as the message that diagnostic tools read."""
-    status = DiagnosticStatus(
+    return DiagnosticArray(header=header, status=[
+        component_status(name, hardware_id, level, summary, values)])
+
+
+def component_status(name: str, hardware_id: str, level: bytes, summary: str,
+                     values: Mapping[str, object]) -> DiagnosticStatus:
+    """Return one component's state, for a message that has several."""
+    return DiagnosticStatus(
         level=level, name=name, message=summary, hardware_id=hardware_id,
         values=[KeyValue(key=key, value=value if isinstance(value, str) else _shown(value))
                 for key, value in values.items()])
-    return DiagnosticArray(header=header, status=[status])
 
 
 def _percentiles(ordered: Sequence[float], parts: tuple[float, float]) -> tuple[float, float]:

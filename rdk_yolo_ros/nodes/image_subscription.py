@@ -51,6 +51,17 @@ class ImageSubscription:
         on_malformed: called with what is wrong with bytes that are no image; without it that is
             logged.
 
+    Attributes:
+        topic_name: the topic's full name, after remapping.
+        profile: the quality of service that it is subscribed with.
+        publishers: who publishes the topic, as of the last check.
+        mismatches: by publisher, why none of its images can arrive.
+        wrong_type: why no publisher's type can be taken, or nothing.
+        is_open: whether it is subscribed.
+        statistics: of the images that arrived.
+        duplicates: how many images came over the middleware that had come without it.
+        malformed: how many messages were no image.
+
     Raises:
         RuntimeUnavailableError: hbm_img_msgs is wanted, and not installed.
         rclpy.exceptions.ParameterException: `qos_overrides` has a value that no policy has.
@@ -80,6 +91,7 @@ class ImageSubscription:
         self.profile = matching_profile(IMAGE_QOS, (), self._overrides)
         self.publishers: list[Offer] = []
         self.mismatches: dict[str, str] = {}
+        self.wrong_type = ''
         self.is_open = False
         self._subscription: Optional[Subscription] = None
         self._is_outdated = False
@@ -173,9 +185,9 @@ class ImageSubscription:
         if not self.received:
             is_other, why_not = self._transport.follow(
                 offer.type_name for offer in self.publishers)
+        self.wrong_type = why_not and f'{self.topic_name} {why_not}'
         if why_not:
-            self._say(f'{self.topic_name}: {why_not}' if not why_not.startswith('carries')
-                      else f'{self.topic_name} {why_not}')
+            self._say(self.wrong_type)
         if is_other:
             self._end()  # one participant cannot have two types on a topic
         if self.publishers:

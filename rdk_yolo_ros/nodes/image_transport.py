@@ -75,7 +75,7 @@ class ImageTransport:
             try:
                 self.type = _message_type(transport)
             except RuntimeUnavailableError as error:
-                return False, str(error)
+                return False, f'carries images that cannot be read: {error}'
             self.name = transport
             return True, ''
         types = ', '.join(sorted(offered))

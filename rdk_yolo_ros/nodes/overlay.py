@@ -99,7 +99,7 @@ class OverlayNode(Node):
         self._outputs = [self._picture, self._jpeg]
         self._pipeline = Pipeline(self._show, on_error=self._on_error)
         images = ImageSubscription(self, given['image_topic'], given['image_transport'],
-                                   self._on_image, intra_process=intra_process)
+                                   self._on_image, intra_process, on_malformed=self._complain)
         kinds = {DETECTIONS} | ({KEYPOINTS} if given['draw_keypoints'] else set()) \
             | ({MASK} if given['draw_masks'] else set())
         self._inputs = OverlayInputs(self, images, given['results'], frozenset(kinds),
@@ -178,11 +178,16 @@ class OverlayNode(Node):
     def _on_error(self, _match: Match[ImageMessage], error: Exception) -> None:
         if not self.context.ok():
             return  # a signal ended the context while a picture was on its way
+        self._complain(error)
+
+    # In any thread:
+
+    def _complain(self, error: Exception) -> None:
         self._statistics.count('failed')
         text = ' '.join(str(error).split())
         if not isinstance(error, FrameError):
             text = f'{type(error).__name__}: {text}'
-        self._complaints.report(f'{self._picture.topic_name}: an image was left out: {text}')
+        self._complaints.report(f'an image was left out: {text}')
 
 
 def main(args: Optional[Sequence[str]] = None) -> int:

@@ -10,7 +10,8 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 from std_msgs.msg import Header
 
-from rdk_yolo_ros.nodes.diagnostics import Complaints, Statistics, status_message
+from rdk_yolo_ros.nodes.diagnostics import Complaints, Statistics, component_status
+from rdk_yolo_ros.nodes.image_status import ImageStatus
 from rdk_yolo_ros.nodes.image_subscription import ImageSubscription
 from rdk_yolo_ros.nodes.inference import Inference
 from rdk_yolo_ros.nodes.qos import DIAGNOSTICS_QOS
@@ -69,6 +70,7 @@ class Report:
         self._every_second = every_second
         self._ticks = 0
         self._logged = 0
+        self._image_status: Optional[ImageStatus] = None
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', DIAGNOSTICS_QOS)
         self._timer = node.create_timer(_PERIOD_S, self._tick)
 
@@ -83,10 +85,23 @@ class Report:
     def message(self) -> DiagnosticArray:
         """Return the state now."""
         level, summary = self._verdict()
-        header = Header(stamp=self._node.get_clock().now().to_msg())
-        name = f'{self._node.get_fully_qualified_name().lstrip("/")}: inference'
-        return status_message(header, name, str(self._condition.facts.get('runtime', '')), level,
-                              summary, self._values())
+        condition = self._condition
+        name = self._node.get_fully_qualified_name().lstrip('/')
+        statuses = [component_status(
+            f'{name}: inference', str(condition.facts.get('runtime', '')), level, summary,
+            self._values())]
+        why_not = (condition.state if condition.state != 'active' else
+                   '' if condition.enabled else 'disabled')
+        if condition.images is None:
+            # Always there, so that an aggregator may expect it.
+            statuses.append(component_status(
+                f'{name}: images', '', DiagnosticStatus.OK, f'not subscribed: {why_not}', {}))
+        else:
+            if self._image_status is None or self._image_status.images is not condition.images:
+                self._image_status = ImageStatus(f'{name}: images', condition.images)
+            statuses.append(self._image_status.status(why_not))
+        return DiagnosticArray(header=Header(stamp=self._node.get_clock().now().to_msg()),
+                               status=statuses)
 
     def _runtime(self) -> Optional[RestartingRuntime]:
         inference = self._condition.inference
@@ -144,7 +159,8 @@ class Report:
             values['dropped: a newer image came first'] = stats.dropped
             values['dropped: nobody subscribes'] = statistics.total('unwatched')
             values['dropped: overtaken'] = stats.late
-            values['dropped: failed'] = stats.failed
+            values['dropped: failed'] = stats.failed + (
+                condition.images.malformed if condition.images else 0)
             values['dropped: given up'] = stats.timed_out
             values['inference timeouts'] = statistics.total('inference timeout')
         runtime = self._runtime()
