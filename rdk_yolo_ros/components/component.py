@@ -89,6 +89,9 @@ class Component:
             self._on_loaded(self)
             self.loaded = True
             self._executor.spin()
+            # When a signal has ended the context, rclpy's own thread may be about to wake the
+            # executors still, and reads a list that the end of this one would change.
+            self._stopping.wait()
         except ComponentError as error:
             self.error = one_line(error)
         except BaseException as error:

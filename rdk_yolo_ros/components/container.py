@@ -11,6 +11,7 @@ from typing import Any
 from composition_interfaces.srv import ListNodes, LoadNode, UnloadNode
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
@@ -24,6 +25,7 @@ from rdk_yolo_ros.errors import ComponentError
 # A launch file asks for as many at once as it likes; upstream's containers keep as many.
 _REQUESTS = QoSProfile(depth=200)
 _UNLOAD_S = 5.0
+_LOOK_S = 0.25
 # All components together, at the container's end.
 _CLOSING_S = 1.5
 _MOST_THREADS = 64
@@ -64,6 +66,9 @@ class ComponentContainer(Node):
                     description='threads for the callbacks of each component', read_only=True,
                     integer_range=[IntegerRange(from_value=1, to_value=_MOST_THREADS, step=1)])
             ).value
+        # On a signal rclpy wakes its executors first and ends the context then: one that looks
+        # in between would wait for the next event, which this is.
+        self.create_timer(_LOOK_S, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
         # A request that waits for its component keeps no other waiting.
         group = ReentrantCallbackGroup()
         for service_type, name, callback, qos in (

@@ -1,1 +1,1 @@
-"""The ROS 2 nodes; nothing outside of this package imports ROS."""
+"""The ROS 2 nodes and executables; with `components`, the only part that imports ROS."""

@@ -25,6 +25,25 @@ class Container:
     def __init__(self, graph, process, name):
         self.graph, self.process, self.name = graph, process, name
 
+    def wait_for_answers(self, limit=60.0):
+        """
+        Ask until an answer comes, or the process has ended.
+
+        While two DDS participants are still getting to know each other, a request may be lost.
+        """
+        client = self.graph.node.create_client(ListNodes, f'{self.name}/_container/list_nodes')
+        end = time.monotonic() + limit
+        answered = False
+        while not answered and self.process.is_running():
+            assert time.monotonic() < end, self.process.output
+            if client.wait_for_service(timeout_sec=0.2):
+                future = client.call_async(ListNodes.Request())
+                asked = time.monotonic()
+                while not future.done() and time.monotonic() - asked < 1.0:
+                    time.sleep(0.01)
+                answered = future.done()
+        self.graph.node.destroy_client(client)
+
     def load(self, plugin, package=FOREIGN, parameters=(), extra=(), **fields):
         """Return the response to a load request."""
         return self.graph.call(LoadNode, f'{self.name}/_container/load_node', LoadNode.Request(
@@ -74,7 +93,9 @@ def start_container(graph, processes, python, installed):
             f'sys.exit({executable}())', '--ros-args', *ros_arguments,
             env={'PYTHONPATH': installed, **env})
         started.append(process)
-        return Container(graph, process, name)
+        container = Container(graph, process, name)
+        container.wait_for_answers()
+        return container
 
     yield start
     for process in started:
@@ -251,14 +272,13 @@ def test_an_unknown_id_is_answered_with_those_that_are_known(container):
     assert f'component {unique_id} (/talker)' in response.error_message
 
 
-def test_without_entry_points_the_answer_says_how_to_get_them(
-        graph, processes, python, tmp_path):
-    # An empty folder for what would be found in the environment.
+def test_without_entry_points_the_answer_says_how_to_get_them(graph, processes, python):
     process = processes(
         python, '-c', 'import sys, importlib.metadata; importlib.metadata.entry_points = '
         'lambda **_: (); from rdk_yolo_ros.nodes.container import main; sys.exit(main())')
-    response = Container(graph, process, '/ComponentManager').load('rdk_yolo_ros::YoloNode',
-                                                                   'rdk_yolo_ros')
+    container = Container(graph, process, '/ComponentManager')
+    container.wait_for_answers()
+    response = container.load('rdk_yolo_ros::YoloNode', 'rdk_yolo_ros')
     assert 'no Python component is installed here' in response.error_message
     assert 'colcon' in response.error_message
 

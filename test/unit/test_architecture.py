@@ -15,7 +15,9 @@ from rdk_yolo_ros.work_config import WorkConfig
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / 'rdk_yolo_ros'
 ROS = {'rclpy', 'sensor_msgs', 'std_msgs', 'vision_msgs', 'diagnostic_msgs', 'geometry_msgs',
-       'builtin_interfaces', 'rcl_interfaces', 'cv_bridge', 'ament_index_python', 'launch'}
+       'builtin_interfaces', 'rcl_interfaces', 'cv_bridge', 'ament_index_python', 'launch',
+       'composition_interfaces', 'lifecycle_msgs', 'std_srvs', 'rosgraph_msgs'}
+WITH_ROS = {'nodes', 'components'}
 
 
 def documented_floors():
@@ -58,7 +60,7 @@ def test_a_file_imports_only_what_is_below_it(path):
             assert floors[parts[1]] < floors[own], f'{own} imports {parts[1]}'
 
 
-@pytest.mark.parametrize('path', [p for p in FILES if module_of(p) != 'nodes'],
+@pytest.mark.parametrize('path', [p for p in FILES if module_of(p) not in WITH_ROS],
                          ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_the_core_imports_no_ros(path):
     assert not {name.split('.')[0] for name in imports_of(path)} & ROS
@@ -114,9 +116,10 @@ def found(modules, name):
 @pytest.mark.parametrize(('modules', 'name', 'arguments'), SIGNATURES,
                          ids=[name for _, name, _ in SIGNATURES])
 def test_a_documented_signature_is_the_codes(modules, name, arguments):
-    if any('.nodes.' in module for module in modules):
+    if any(module.split('.')[1] in WITH_ROS for module in modules):
         pytest.importorskip('rclpy')
         pytest.importorskip('vision_msgs')
+        pytest.importorskip('composition_interfaces')
     parameters = [p.replace(annotation=inspect.Parameter.empty)
                   for p in inspect.signature(found(modules, name)).parameters.values()
                   if p.name != 'self']
