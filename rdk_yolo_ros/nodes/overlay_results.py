@@ -10,11 +10,13 @@ import numpy as np
 from sensor_msgs.msg import Image, PointCloud2
 from vision_msgs.msg import Detection2DArray
 
+from rdk_yolo_ros.config_text import shown
 from rdk_yolo_ros.detections import Detections
 from rdk_yolo_ros.errors import FrameError
 
 # Classes whose numbers are not known get one of these, by name; behind every model's own.
 _UNKNOWN_FROM, _UNKNOWN_COUNT = 100_000, 997
+_POINT = ('x', 'y', 'score')
 
 
 class LabelMasks:
@@ -119,7 +121,7 @@ def detections_from_messages(message: Detection2DArray, keypoints: Optional[Poin
     detections = Detections(
         boxes.astype(np.float32), scores.astype(np.float32), ids,
         keypoints=None if keypoints is None else _points(keypoints, count),
-        masks=None if mask is None else LabelMasks(_labels(mask), np.arange(count)),
+        masks=None if mask is None else LabelMasks(_labels(mask, count), np.arange(count)),
         angles=angles.astype(np.float32) if angles.any() else None)
     return detections, names
 
@@ -127,25 +129,37 @@ def detections_from_messages(message: Detection2DArray, keypoints: Optional[Poin
 def _points(cloud: PointCloud2, count: int) -> np.ndarray:
     """Return the key points of `count` instances, float32 (count, K, 3): x, y, score."""
     offsets = {field.name: field.offset for field in cloud.fields if field.datatype == 7}
-    if cloud.height != count or not {'x', 'y', 'score'} <= offsets.keys() \
-            or len(cloud.data) < cloud.row_step * cloud.height or cloud.is_bigendian:
+    # A cloud of a few bytes may claim to be gigabytes wide.
+    fits = (all(name in offsets and offsets[name] + 4 <= cloud.point_step for name in _POINT)
+            and cloud.width * cloud.point_step <= cloud.row_step
+            and cloud.row_step * cloud.height <= len(cloud.data))
+    if cloud.height != count or cloud.is_bigendian or not fits:
         raise FrameError(f'key points of {cloud.height} instances with the float32 fields '
-                         f'{", ".join(offsets) or "(none)"} in {len(cloud.data)} bytes, expected '
-                         f'{count} instances with x, y and score')
+                         f'{shown(list(offsets))}, {cloud.width} of {cloud.point_step} bytes in '
+                         f'rows of {cloud.row_step}, in {len(cloud.data)} bytes; expected {count} '
+                         'instances with x, y and score, and all of their rows')
+    if not count or not cloud.width:
+        return np.zeros((count, 0, 3), np.float32)
     points = np.zeros((count, cloud.width, 3), np.float32)
     data = np.frombuffer(cloud.data, np.uint8)
-    for i, name in enumerate(('x', 'y', 'score')):
+    for i, name in enumerate(_POINT):
         points[..., i] = np.ndarray(points.shape[:2], '<f4', data, offsets[name],
                                     (cloud.row_step, cloud.point_step))
     return points
 
 
-def _labels(mask: Image) -> np.ndarray:
+def _labels(mask: Image, count: int) -> np.ndarray:
     kind = {'mono8': 'u1', 'mono16': '<u2'}.get(mask.encoding)
     if kind is None or mask.step < mask.width * np.dtype(kind).itemsize \
             or len(mask.data) < mask.step * mask.height:
-        raise FrameError(f'mask is {mask.encoding} {mask.width}x{mask.height} with step '
+        raise FrameError(f'mask is {shown(mask.encoding)} {mask.width}x{mask.height} with step '
                          f'{mask.step} in {len(mask.data)} bytes, expected mono8 or mono16 with '
                          'all of its rows')
-    return np.ndarray((mask.height, mask.width), kind, np.frombuffer(mask.data, np.uint8), 0,
-                      (mask.step, np.dtype(kind).itemsize))
+    labels: np.ndarray = np.ndarray(
+        (mask.height, mask.width), kind, np.frombuffer(mask.data, np.uint8), 0,
+        (mask.step, np.dtype(kind).itemsize))
+    last = int(labels.max()) if labels.size else 0
+    if last > count:
+        raise FrameError(f'mask has instance {last}, expected at most the {count} that were '
+                         'detected: it belongs to other detections')
+    return labels

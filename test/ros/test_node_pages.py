@@ -77,6 +77,11 @@ def classifier(folder):
     return folder / 'classify.json'
 
 
+def interface_of(kind):
+    """Return a message's or a service's class as the pages write it, package/Name."""
+    return f'{kind.__module__.split(".")[0]}/{kind.__name__}'
+
+
 def is_ross(topic):
     return topic in ROSS_TOPICS
 
@@ -84,7 +89,7 @@ def is_ross(topic):
 def found_topics(node, entities):
     """Return {name: (type, reliability, durability, depth)} of publishers or subscriptions."""
     return {entity.topic_name: (
-        f'{entity.msg_type.__module__.split(".")[0]}/{entity.msg_type.__name__}',
+        interface_of(entity.msg_type),
         {ReliabilityPolicy.RELIABLE: 'reliable', ReliabilityPolicy.BEST_EFFORT: 'best effort'}[
             entity.qos_profile.reliability],
         {DurabilityPolicy.TRANSIENT_LOCAL: 'transient local',
@@ -125,8 +130,8 @@ def test_topics(page, heading, attribute, make):
 def test_services(page, make):
     documented = NodePage(page).services()
     for node in make(page):
-        found = {node.resolve_service_name(service.srv_name): f'{service.srv_type.__module__.split(".")[0]}/'
-                                   f'{service.srv_type.__name__}' for service in node.services}
+        found = {node.resolve_service_name(service.srv_name): interface_of(service.srv_type)
+                 for service in node.services}
         assert {name: kind for name, kind in found.items()
                 if name.rpartition('/')[2] not in ROSS_SERVICES} \
             == {node.resolve_service_name(name): kind for name, kind in documented.items()}
