@@ -17,7 +17,7 @@ PACKAGE = 'foreign_pkg'
 PLUGINS = {
     'Talker': 'Talker', 'Nameless': 'Nameless', 'Intra': 'Intra', 'Raising': 'Raising',
     'Slow': 'Slow', 'Threads': 'Threads', 'Shutdown': 'Shutdown', 'Function': 'make_talker',
-    'Text': 'make_text', 'Missing': 'Missing',
+    'Text': 'make_text', 'Asker': 'Asker', 'Answerer': 'Answerer', 'Missing': 'Missing',
 }
 
 

@@ -6,7 +6,9 @@ import threading
 import time
 
 import rclpy
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
+from rclpy.task import Future
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -90,7 +92,6 @@ class Threads(Node):
     """Tells the threads that its callbacks run in, two of which run at once if they may."""
 
     def __init__(self, **kwargs):
-        from rclpy.callback_groups import ReentrantCallbackGroup
         super().__init__('threads', **kwargs)
         self._meet = threading.Barrier(2, timeout=2.0)
         self._publisher = self.create_publisher(String, '~/met', 10)
@@ -103,6 +104,42 @@ class Threads(Node):
             self._publisher.publish(String(data='met'))
         except threading.BrokenBarrierError:
             self._meet.reset()
+
+
+class Asker(Node):
+    """Asks another component's service in a coroutine, and tells that it was answered."""
+
+    def __init__(self, **kwargs):
+        super().__init__('asker', **kwargs)
+        # In the timer's group the response would wait for the timer's callback to end.
+        self._client = self.create_client(Trigger, '/answerer/ask',
+                                          callback_group=ReentrantCallbackGroup())
+        self._publisher = self.create_publisher(String, '~/answered', 10)
+        self.create_timer(0.01, self._ask)
+
+    async def _ask(self):
+        if self._client.service_is_ready():
+            response = await self._client.call_async(Trigger.Request())
+            self._publisher.publish(String(data=response.message))
+
+
+class Answerer(Node):
+    """Answers from a coroutine that waits for another thread."""
+
+    def __init__(self, **kwargs):
+        super().__init__('answerer', **kwargs)
+        self.create_service(Trigger, '~/ask', self._on_request)
+
+    async def _on_request(self, request, response):
+        future = Future(executor=self.executor)
+
+        def answer():
+            future.set_result('forty-two')
+            self.executor.wake()
+
+        threading.Timer(0.005, answer).start()
+        response.message = await future
+        return response
 
 
 class Shutdown(Node):

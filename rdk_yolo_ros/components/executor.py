@@ -45,6 +45,7 @@ class ComponentExecutor(Executor):
         self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(threads, 'callback') if threads > 1 else None
         self._running: set[Task] = set()
+        self._missed: set[Task] = set()
         self._running_changed = threading.Condition()
 
     def spin(self) -> None:
@@ -65,8 +66,10 @@ class ComponentExecutor(Executor):
                 time.sleep(_PAUSE_S)
             return
         with self._running_changed:
-            # A task that waits for a thread, or for another task, comes up again and again.
+            # A task that has not ended comes up whenever something happens, while a thread is
+            # at it, too; what happened then may be what it waits for.
             if task in self._running:
+                self._missed.add(task)
                 return
             self._running.add(task)
         if self._pool is None:
@@ -106,7 +109,11 @@ class ComponentExecutor(Executor):
         finally:
             with self._running_changed:
                 self._running.discard(task)
+                missed = task in self._missed
+                self._missed.discard(task)
                 self._running_changed.notify_all()
+        if missed and not task.done():
+            self.wake()
         failure = task.exception()
         if failure is not None:
             self._report(failure)

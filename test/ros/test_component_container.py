@@ -401,6 +401,15 @@ def test_one_thread_runs_a_components_callbacks_one_by_one(container, graph):
 
 
 @pytest.mark.parametrize('executable', ['component_container', 'component_container_mt'])
+def test_coroutines_wait_for_other_components_and_threads(start_container, graph, executable):
+    container = start_container(executable=executable)
+    container.loaded('foreign_pkg::Asker')
+    container.loaded('foreign_pkg::Answerer')
+    answers = graph.record(String, '/asker/answered').wait(200)
+    assert {answer.data for answer in answers} == {'forty-two'}
+
+
+@pytest.mark.parametrize('executable', ['component_container', 'component_container_mt'])
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_container_and_components(start_container, number, executable):
     container = start_container(executable=executable)

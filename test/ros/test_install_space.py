@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 INSTALL = ROOT / 'install'
 EXECUTABLES = INSTALL / 'rdk_yolo_ros' / 'lib' / 'rdk_yolo_ros'
+NODES = {'yolo', 'source', 'overlay', 'component_container', 'component_container_mt'}
 LIMIT = 120.0  # seconds that a build tool may take
 
 built = pytest.mark.skipif(not (INSTALL / 'rdk_yolo_ros').is_dir(),
@@ -71,6 +72,17 @@ def test_the_installed_executables_turn_images_into_detections(graph, installed)
     assert message.header.frame_id == 'camera'
     assert yolo.is_running()
     assert source.is_running()
+
+
+@built
+def test_the_installed_container_loads_the_installed_components(graph, installed):
+    services = pytest.importorskip('composition_interfaces.srv')
+    container = installed(EXECUTABLES / 'component_container')
+    response = graph.call(
+        services.LoadNode, '/ComponentManager/_container/load_node', services.LoadNode.Request(
+            package_name='rdk_yolo_ros', plugin_name='rdk_yolo_ros::SourceNode'))
+    assert response.success, response.error_message
+    assert container.is_running()
 
 
 def run(*argv, cwd, **env):
@@ -140,7 +152,7 @@ def test_an_installed_wheel_finds_its_share_data(wheel, python, tmp_path):
         '--ignore-installed', '--prefix', tmp_path / 'prefix', wheel, cwd=tmp_path)
     # `yolo` there is Ultralytics' command, and `source` is nobody's.
     scripts = {path.name for path in (tmp_path / 'prefix').glob('bin/*')}
-    assert not scripts & {'yolo', 'source'}
+    assert not scripts & NODES
     package, = (tmp_path / 'prefix').rglob('rdk_yolo_ros/__init__.py')
     search = without(os.environ.get('PYTHONPATH', ''), INSTALL)
     output = run(python, '-c', 'from rdk_yolo_ros import Predictor\n'
@@ -160,7 +172,7 @@ def test_colcon_s_commands_put_the_executables_where_ros2_run_looks(
         'install', '--record', tmp_path / 'log', '--prefix', prefix,
         '--single-version-externally-managed', cwd=sources)
     folder = prefix / 'lib' / 'rdk_yolo_ros'
-    assert {'yolo', 'source'} <= {path.name for path in folder.iterdir()}
+    assert {path.name for path in folder.iterdir()} >= NODES
     assert not (prefix / 'bin').exists()
     package, = prefix.rglob('rdk_yolo_ros/__init__.py')
     env = {'PYTHONPATH': f"{package.parents[1]}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
