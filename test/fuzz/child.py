@@ -113,6 +113,7 @@ def main() -> None:
     parser.add_argument('--replay', type=Path, help='a file with the one input to try')
     given_ = parser.parse_args()
 
+    end = time.monotonic() + given_.seconds
     faulthandler.enable()
     logging.basicConfig(handlers=[_Format()], level=logging.DEBUG)
     warnings.simplefilter('error', RuntimeWarning)
@@ -124,7 +125,6 @@ def main() -> None:
     if given_.replay is not None:
         attempts(ast.literal_eval(given_.replay.read_text()))
         return
-    end = time.monotonic() + given_.seconds
     for path in sorted((given_.folder / 'seeds' / given_.target).glob('*.txt')):
         attempts(ast.literal_eval(path.read_text()))
     for example in target.explicit:

@@ -18,7 +18,7 @@ SEEDS = Path(__file__).parent / 'seeds'
 def test_nothing_but_documented_refusals(name):
     if name in ROS_TARGETS:
         pytest.importorskip('rclpy')
-    outcome = run_target(name, seconds=3.0, seed=0)
+    outcome = run_target(name, seconds=4.0, seed=0)
     assert outcome.failure is None, f'{outcome.failure}\n{outcome.example[:2000]}'
     assert outcome.figures['taken'] > 0
     assert outcome.figures['refused'] > 0 or name in NEVER_REFUSES
