@@ -41,6 +41,11 @@ def shown(value: object) -> str:
     return ' '.join(_shorten.repr(value).split())
 
 
+def shown_key(key: str) -> str:
+    """Return a key for a message: as it is, where it is a short word on one line."""
+    return key if key.isprintable() and 0 < len(key) <= 60 else shown(key)
+
+
 def read_text(path: Path, what: str = 'file') -> str:
     """
     Return the text of a small UTF-8 file, without a byte order mark.
@@ -209,7 +214,7 @@ def _check_plain(value: object, where: str) -> None:
             if not isinstance(key, str):
                 raise _Malformed(f'key {shown(key)} is a {_kind(key)}, expected text; put it in '
                                  'quotes')
-            _check_plain(item, f'{where}.{key}' if where else key)
+            _check_plain(item, f'{where}.{shown_key(key)}' if where else shown_key(key))
     elif isinstance(value, list):
         for i, item in enumerate(value):
             _check_plain(item, f'{where}[{i}]')

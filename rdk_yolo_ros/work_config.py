@@ -21,7 +21,7 @@ from typing import Any, Optional, Union
 
 import jsonschema
 
-from rdk_yolo_ros.config_text import read_mapping, read_text, shown
+from rdk_yolo_ros.config_text import read_mapping, read_text, shown, shown_key
 from rdk_yolo_ros.errors import WorkConfigError
 from rdk_yolo_ros.share import find_file
 
@@ -271,7 +271,7 @@ def _fault(error: jsonschema.ValidationError) -> str:
     if error.validator == 'required':
         missing = [key for key in error.validator_value if key not in error.instance]
         return f'{missing[0]} is missing, expected the path of the model'
-    key = ''.join(f'[{p}]' if isinstance(p, int) else f'.{p}' for p in error.path)[1:]
+    key = ''.join(f'[{p}]' if isinstance(p, int) else f'.{shown_key(p)}' for p in error.path)[1:]
     value = error.instance
     if key == 'dnn_Parser' and isinstance(value, str):
         known = ', '.join(_PARSER_TASK)

@@ -473,6 +473,8 @@ def test_faulty_json(write, text, says):
     ('class_num: !!int', 'a tag (!!) does not fit its value'),
     ('class_num: !!timestamp x', 'a tag (!!) does not fit its value'),
     ('class_num: !!bool maybe', 'a tag (!!) does not fit its value'),
+    ('model_file: model.onnx\nscore_thresholds: {"\\x1F": 2}', "score_thresholds.'\\x1f' is 2"),
+    ('class_names: {"two\\nlines": .nan}', "class_names.'two\\nlines' is nan"),
     # What takes time with the square of its length.
     ('class_num: 0x' + 'f' * 5000, 'has 5002 digits'),
     ('class_num: 1' + ':59' * 300_000, 'has 900001 digits'),
