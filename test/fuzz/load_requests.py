@@ -72,7 +72,7 @@ class Raises(Node):
     def __init__(self, **kwargs: Any) -> None:
         """Fail."""
         super().__init__('raises', **kwargs)
-        raise KeyError('two\nlines of ' + 'x' * 10_000)
+        raise KeyError('two\nlines of ' + 'x' * 3000)
 
 
 class Exits(Node):
@@ -112,7 +112,15 @@ class _Container:
             NodeParameter('load_timeout', value=_LIMIT_S / 2)])
         self.executor = ComponentExecutor(self.uncaught.append, context=context)
         self.executor.add_node(self.node)
-        threading.Thread(target=self.executor.spin, daemon=True).start()
+        self._thread = threading.Thread(target=self.executor.spin, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End: a thread in the middleware while the interpreter ends ends the process badly."""
+        self.executor.stop()
+        self._thread.join(_LIMIT_S)
+        self.node.destroy_node()
+        self.node.context.try_shutdown()
 
     def call(self, handler: Any, request: Any, response: Any) -> Any:
         """Return what one of the node's handlers answers."""
@@ -140,6 +148,7 @@ class _Container:
 
 _install()
 _container = _Container()
+atexit.register(_container.close)
 
 # What DDS can carry: no NUL, no halves of surrogate pairs.
 _TEXT = st.text(st.characters(blacklist_categories=['Cs'], blacklist_characters='\0'), max_size=15)

@@ -16,8 +16,7 @@ SEEDS = Path(__file__).parent / 'seeds'
 
 @pytest.mark.parametrize('name', TARGETS)
 def test_nothing_but_documented_refusals(name):
-    if name in ROS_TARGETS:
-        pytest.importorskip('rclpy')
+    pytest.importorskip('rclpy' if name in ROS_TARGETS else 'onnx')
     outcome = run_target(name, seconds=4.0, seed=0)
     assert outcome.failure is None, f'{outcome.failure}\n{outcome.example[:2000]}'
     assert outcome.figures['taken'] > 0
