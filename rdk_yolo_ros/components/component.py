@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import gc
 import threading
 import time
 import traceback
@@ -38,7 +39,6 @@ class Component:
 
     Attributes:
         name: the node's fully qualified name, once it is loaded.
-        loaded: whether there is a node, and it was not refused.
         error: why it could not be loaded, or what ended it badly; None while all is well.
         clean: whether nothing of the node is left running, once the thread has ended.
 
@@ -49,7 +49,6 @@ class Component:
                  on_end: Callable[[Component], None]) -> None:
         self.unique_id = unique_id
         self.name = ''
-        self.loaded = False
         self.error: Optional[str] = None
         self.clean = True
         self._package, self._plugin, self._options = package, plugin, options
@@ -87,11 +86,11 @@ class Component:
                 set_logger_level(node.get_logger().name, self._options.log_level)
             self._executor.add_node(node)
             self._on_loaded(self)
-            self.loaded = True
             self._executor.spin()
             # When a signal has ended the context, rclpy's own thread may be about to wake the
             # executors still, and reads a list that the end of this one would change.
-            self._stopping.wait()
+            if not self._container.context.ok():
+                self._stopping.wait()
         except ComponentError as error:
             self.error = one_line(error)
         except BaseException as error:
@@ -100,6 +99,9 @@ class Component:
         try:
             if node is not None:
                 self._destroy(node)
+            else:
+                # What a constructor that raised had made of its node is in the graph until then.
+                gc.collect()
             self._executor.shutdown()
         finally:
             self._on_end(self)

@@ -115,7 +115,7 @@ class ComponentContainer(Node):
             self._loading[component] = answer
             self._ends[component] = []
         self.get_logger().info(
-            f'loading {request.plugin_name} as component {component.unique_id}')
+            f'loading {request.plugin_name!r} as component {component.unique_id}')
         component.start()
         await answer.wait(self._load_timeout)
         with self._lock:

@@ -137,6 +137,13 @@ def test_ids_are_never_used_again(container):
     assert container.list() == {second: '/talker'}
 
 
+def test_a_constructor_that_raises_leaves_no_node_behind(container, graph, wait_until):
+    container.load('foreign_pkg::Raising', parameters={'where': 'constructor'})
+    wait_until(lambda: 'raising' not in graph.node.get_node_names(), limit=5.0)
+    container.loaded('foreign_pkg::Raising')
+    wait_until(lambda: 'raising' in graph.node.get_node_names())
+
+
 def test_an_unloaded_component_is_gone_from_the_graph(container, graph, wait_until):
     unique_id = container.loaded('foreign_pkg::Talker')
     wait_until(lambda: graph.node.get_publishers_info_by_topic('/chatter'))
