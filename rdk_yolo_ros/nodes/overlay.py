@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+import dataclasses
 import sys
 import time
 from typing import Any, Optional
@@ -10,11 +11,15 @@ from typing import Any, Optional
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
+from rdk_yolo_ros.detections import Detections
+from rdk_yolo_ros.drawing import ClassNames
 from rdk_yolo_ros.errors import FrameError
 from rdk_yolo_ros.nodes.diagnostics import Complaints, Statistics
 from rdk_yolo_ros.nodes.image_publisher import ImagePublisher
 from rdk_yolo_ros.nodes.image_subscription import ImageSubscription
 from rdk_yolo_ros.nodes.images import ImageMessage, frame_from_message, header_of, stamp_of
+from rdk_yolo_ros.nodes.local_results import LocalResult
+from rdk_yolo_ros.nodes.opencv_threads import keep_to_own_threads
 from rdk_yolo_ros.nodes.overlay_inputs import KEYPOINTS, MASK, OverlayInputs
 from rdk_yolo_ros.nodes.overlay_matching import DETECTIONS, Match, Matcher
 from rdk_yolo_ros.nodes.overlay_picture import ENCODINGS, Picture
@@ -75,6 +80,7 @@ class OverlayNode(Node):
     def __init__(self, node_name: str = 'overlay', *, use_intra_process_comms: bool = False,
                  **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
+        keep_to_own_threads()
         self._pipeline: Optional[Pipeline[Match[ImageMessage], None]] = None
         self._inputs: Optional[OverlayInputs] = None
         self._outputs: list[ImagePublisher] = []
@@ -103,7 +109,7 @@ class OverlayNode(Node):
         kinds = {DETECTIONS} | ({KEYPOINTS} if given['draw_keypoints'] else set()) \
             | ({MASK} if given['draw_masks'] else set())
         self._inputs = OverlayInputs(self, images, given['results'], frozenset(kinds),
-                                     self._on_result, self._classes.learn)
+                                     self._on_result, self._classes.learn, intra_process)
         self._report = OverlayReport(self, self._statistics, self._complaints, self._inputs,
                                      self._matcher)
         self._timer = self.create_timer(_LOOK_S, self._look)
@@ -137,11 +143,12 @@ class OverlayNode(Node):
             self._matcher.wanted = self._inputs.published_kinds()
             self._submit(self._matcher.expire())
 
-    def _on_result(self, kind: str, message: Any) -> None:
-        self._statistics.count(kind)
-        self._submit(self._matcher.add_part(stamp_of(message.header), kind, message))
+    # In the executor's thread, or that of what comes from the same process:
 
-    # In the executor's thread, or that of images from the same process:
+    def _on_result(self, stamp: tuple[int, int], parts: Mapping[str, Any]) -> None:
+        for kind in parts:
+            self._statistics.count(kind)
+        self._submit(self._matcher.add_parts(stamp, parts))
 
     def _on_image(self, message: ImageMessage) -> None:
         self._statistics.count('received')
@@ -164,9 +171,7 @@ class OverlayNode(Node):
             return
         picture = Picture(frame, self._encoding)
         if match.parts:
-            picture.draw(*detections_from_messages(
-                match.parts[DETECTIONS], match.parts.get(KEYPOINTS), match.parts.get(MASK),
-                self._classes))
+            picture.draw(*self._detections(match.parts))
         drawn = time.monotonic()
         if wants_picture:
             self._picture.publish(picture.image(stamp, frame_id))
@@ -174,6 +179,16 @@ class OverlayNode(Node):
             self._jpeg.publish(picture.jpeg(stamp, frame_id, self._quality))
         self._statistics.latencies({'draw': drawn - began, 'publish': time.monotonic() - drawn})
         self._statistics.count('shown')
+
+    def _detections(self, parts: Mapping[str, Any]) -> tuple[Detections, ClassNames]:
+        result = parts[DETECTIONS]
+        if not isinstance(result, LocalResult):
+            return detections_from_messages(result, parts.get(KEYPOINTS), parts.get(MASK),
+                                            self._classes)
+        found = result.detections
+        return dataclasses.replace(
+            found, keypoints=found.keypoints if KEYPOINTS in parts else None,
+            masks=found.masks if MASK in parts else None), result.names
 
     def _on_error(self, _match: Match[ImageMessage], error: Exception) -> None:
         if not self.context.ok():

@@ -80,10 +80,10 @@ class Matcher(Generic[Image]):
             self._images[stamp] = _Waiting(image, self.clock())
             return self._complete(stamp) or self._expired()
 
-    def add_part(self, stamp: Stamp, kind: str, part: Any) -> list[Match[Image]]:
-        """Keep a result of the image with this stamp; returns what is to be shown now."""
+    def add_parts(self, stamp: Stamp, parts: Mapping[str, Any]) -> list[Match[Image]]:
+        """Keep results, by kind, of the image with this stamp; returns what is to be shown."""
         with self._lock:
-            self._parts.setdefault(stamp, {})[kind] = part
+            self._parts.setdefault(stamp, {}).update(parts)
             while len(self._parts) > self.limit:
                 self._parts.popitem(last=False)
             return self._complete(stamp)

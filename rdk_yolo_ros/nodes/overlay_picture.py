@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Optional
 
 import cv2
@@ -11,7 +10,7 @@ import numpy as np
 from rdk_yolo_ros import colour
 from rdk_yolo_ros.cdr import CompressedImageArray, ImageArray
 from rdk_yolo_ros.detections import Detections
-from rdk_yolo_ros.drawing import draw_on_bgr, draw_on_nv12
+from rdk_yolo_ros.drawing import ClassNames, draw_on_bgr, draw_on_nv12
 from rdk_yolo_ros.errors import FrameError
 from rdk_yolo_ros.frame import Frame
 
@@ -40,7 +39,7 @@ class Picture:
         else:
             self._bgr = frame.to_bgr()
 
-    def draw(self, detections: Detections, names: Mapping[int, str]) -> None:
+    def draw(self, detections: Detections, names: ClassNames) -> None:
         """
         Draw detections; `names` by class number.
 

@@ -113,7 +113,8 @@ def open_predictor(given: Mapping[str, Any]) -> Predictor:
 
 
 def serve(node: Node, predictor: Predictor, given: Mapping[str, Any], owned: bool,
-          rate: Callable[[], float], before: Optional[ServedModel] = None) -> ServedModel:
+          rate: Callable[[], float], before: Optional[ServedModel] = None, *,
+          intra_process: bool = False) -> ServedModel:
     """
     Return a predictor with its topics.
 
@@ -124,6 +125,7 @@ def serve(node: Node, predictor: Predictor, given: Mapping[str, Any], owned: boo
         owned: whether the predictor goes when the model does.
         rate: returns how many results a second there are.
         before: whose topics are taken over.
+        intra_process: whether nodes of the same process get results as they are.
 
     """
     runtime = predictor.runtime
@@ -131,7 +133,8 @@ def serve(node: Node, predictor: Predictor, given: Mapping[str, Any], owned: boo
     perception = perception_publisher(node, given, predictor, rate,
                                       None if results is None else results.perception)
     results = ResultPublishers(node, predictor.task, tuple(predictor.class_names or ()),
-                               given['class_id_format'], perception, results)
+                               given['class_id_format'], perception, results,
+                               intra_process=intra_process)
     slots = min(given['slots'] or runtime.slots, runtime.slots)
     if slots < given['slots']:
         node.get_logger().warning(f"slots is {given['slots']}, but the {runtime.name} runtime "

@@ -33,6 +33,7 @@ from rdk_yolo_ros.image_sources import (
     open_source,
 )
 from rdk_yolo_ros.nodes.image_publisher import ImagePublisher
+from rdk_yolo_ros.nodes.opencv_threads import keep_to_own_threads
 from rdk_yolo_ros.nodes.parameters import ParameterSpec, declare
 from rdk_yolo_ros.nodes.spin import run_node
 
@@ -111,6 +112,7 @@ class SourceNode(Node):
 
         """
         super().__init__(node_name, **kwargs)
+        keep_to_own_threads()
         self.done = Future()
         self._prefetch: Optional[Prefetch[_Ready]] = None
         self._images: Optional[ImagePublisher] = None

@@ -19,6 +19,7 @@ from rdk_yolo_ros.nodes.image_subscription import ImageSubscription
 from rdk_yolo_ros.nodes.images import ImageMessage
 from rdk_yolo_ros.nodes.inference import Inference
 from rdk_yolo_ros.nodes.library_log import LibraryLog
+from rdk_yolo_ros.nodes.opencv_threads import keep_to_own_threads
 from rdk_yolo_ros.nodes.options import OptionParameters
 from rdk_yolo_ros.nodes.parameters import START_PARAMETERS, declare, take_aliases
 from rdk_yolo_ros.nodes.reloading import Reloading
@@ -60,6 +61,7 @@ class YoloNode(LifecycleNode):
     def __init__(self, node_name: str = 'yolo', *, predictor: Optional[Predictor] = None,
                  use_intra_process_comms: bool = False, **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
+        keep_to_own_threads()
         self._passed_in = predictor
         self._intra_process = use_intra_process_comms
         self._inference: Optional[Inference] = None
@@ -169,7 +171,8 @@ class YoloNode(LifecycleNode):
         """Return the predictor with its topics, held to the parameters."""
         self._options.hold(predictor)
         return serve(self, predictor, self._given, self._passed_in is None,
-                     lambda: self._statistics.rate('published'), before)
+                     lambda: self._statistics.rate('published'), before,
+                     intra_process=self._intra_process)
 
     def _introduce(self, model: ServedModel) -> None:
         predictor, images = model.predictor, self._images

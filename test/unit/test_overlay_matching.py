@@ -39,43 +39,43 @@ def add_images(matcher, numbers):
 
 def test_an_image_waits_for_its_own_result(matcher):
     assert not add_images(matcher, [1, 2])
-    assert not matcher.add_part(stamp(9), DETECTIONS, 'of another')
-    assert shown(matcher.add_part(stamp(1), DETECTIONS, 'a')) == [(1, {DETECTIONS: 'a'})]
-    assert shown(matcher.add_part(stamp(2), DETECTIONS, 'b')) == [(2, {DETECTIONS: 'b'})]
+    assert not matcher.add_parts(stamp(9), {DETECTIONS: 'of another'})
+    assert shown(matcher.add_parts(stamp(1), {DETECTIONS: 'a'})) == [(1, {DETECTIONS: 'a'})]
+    assert shown(matcher.add_parts(stamp(2), {DETECTIONS: 'b'})) == [(2, {DETECTIONS: 'b'})]
     assert len(matcher) == 0
 
 
 def test_a_result_that_comes_before_its_image_waits_too(matcher):
-    assert not matcher.add_part(stamp(1), DETECTIONS, 'a')
+    assert not matcher.add_parts(stamp(1), {DETECTIONS: 'a'})
     assert shown(matcher.add_image(stamp(1), 1)) == [(1, {DETECTIONS: 'a'})]
 
 
 def test_stamps_that_differ_by_a_nanosecond_are_two(matcher):
     matcher.add_image((5, 999_999_999), 1)
-    assert not matcher.add_part((5, 999_999_998), DETECTIONS, 'a')
-    assert not matcher.add_part((6, 999_999_999), DETECTIONS, 'a')
-    assert matcher.add_part((5, 999_999_999), DETECTIONS, 'a')
+    assert not matcher.add_parts((5, 999_999_998), {DETECTIONS: 'a'})
+    assert not matcher.add_parts((6, 999_999_999), {DETECTIONS: 'a'})
+    assert matcher.add_parts((5, 999_999_999), {DETECTIONS: 'a'})
 
 
 def test_images_that_the_model_left_out_are_left_out_here(matcher):
     add_images(matcher, [1, 2, 3])
-    assert shown(matcher.add_part(stamp(3), DETECTIONS, 'c')) == [(3, {DETECTIONS: 'c'})]
-    assert not matcher.add_part(stamp(1), DETECTIONS, 'a')  # never backwards
+    assert shown(matcher.add_parts(stamp(3), {DETECTIONS: 'c'})) == [(3, {DETECTIONS: 'c'})]
+    assert not matcher.add_parts(stamp(1), {DETECTIONS: 'a'})  # never backwards
     assert (matcher.counts.matched, matcher.counts.left_out) == (1, 2)
 
 
 def test_all_kinds_that_are_wanted_are_waited_for(matcher):
     matcher.wanted = frozenset({DETECTIONS, 'keypoints'})
     add_images(matcher, [1])
-    assert not matcher.add_part(stamp(1), 'keypoints', 'k')
-    assert shown(matcher.add_part(stamp(1), DETECTIONS, 'a')) == [
+    assert not matcher.add_parts(stamp(1), {'keypoints': 'k'})
+    assert shown(matcher.add_parts(stamp(1), {DETECTIONS: 'a'})) == [
         (1, {DETECTIONS: 'a', 'keypoints': 'k'})]
 
 
 def test_a_kind_that_does_not_come_is_done_without(matcher, clock):
     matcher.wanted = frozenset({DETECTIONS, 'keypoints'})
     add_images(matcher, [1])
-    matcher.add_part(stamp(1), DETECTIONS, 'a')
+    matcher.add_parts(stamp(1), {DETECTIONS: 'a'})
     clock.now += 0.4
     assert not matcher.expire()
     clock.now += 0.2
@@ -97,7 +97,7 @@ def test_while_results_come_no_image_without_one_is_shown(matcher, clock):
     for number in range(0, 40, 2):
         assert not add_images(matcher, [number, number + 1])
         clock.now += 0.45
-        assert len(matcher.add_part(stamp(number + 1), DETECTIONS, 'a')) == 1
+        assert len(matcher.add_parts(stamp(number + 1), {DETECTIONS: 'a'})) == 1
         # The model has not looked at the next image, which waits for longer than it may.
         assert not add_images(matcher, [100 + number])
         clock.now += 0.1
@@ -110,7 +110,7 @@ def test_no_more_wait_than_the_limit_says(matcher, clock):
     assert [match.image for match in plain] == [0, 1, 2, 3, 4, 5]
     assert len(matcher) == 4
     # As long as results come, the older is dropped instead.
-    assert matcher.add_part(stamp(9), DETECTIONS, 'a')
+    assert matcher.add_parts(stamp(9), {DETECTIONS: 'a'})
     assert not add_images(matcher, range(10, 20))
     assert len(matcher) == 4
     assert matcher.counts.left_out == 3 + 6
@@ -118,11 +118,11 @@ def test_no_more_wait_than_the_limit_says(matcher, clock):
 
 def test_results_without_images_do_not_pile_up(matcher):
     for number in range(1000):
-        matcher.add_part(stamp(number), DETECTIONS, number)
+        matcher.add_parts(stamp(number), {DETECTIONS: number})
     assert not add_images(matcher, range(992, 996))
     matcher.clear()
     for number in range(1000):
-        matcher.add_part(stamp(number), DETECTIONS, number)
+        matcher.add_parts(stamp(number), {DETECTIONS: number})
     assert shown(add_images(matcher, [996])) == [(996, {DETECTIONS: 996})]
 
 
@@ -132,7 +132,7 @@ def test_every_image_is_accounted_for(matcher, clock):
         count += len(matcher.add_image(stamp(number), number))
         clock.now += 0.033
         if number % 7 == 3:
-            count += len(matcher.add_part(stamp(number - number % 3), DETECTIONS, 'a'))
+            count += len(matcher.add_parts(stamp(number - number % 3), {DETECTIONS: 'a'}))
     counts = matcher.counts
     assert counts.matched + counts.plain == count
     assert counts.matched + counts.plain + counts.left_out + len(matcher) == 200
@@ -140,8 +140,8 @@ def test_every_image_is_accounted_for(matcher, clock):
 
 def test_what_waits_is_forgotten_on_request(matcher):
     add_images(matcher, [1])
-    matcher.add_part(stamp(2), DETECTIONS, 'b')
+    matcher.add_parts(stamp(2), {DETECTIONS: 'b'})
     matcher.clear()
     assert len(matcher) == 0
-    assert not matcher.add_part(stamp(1), DETECTIONS, 'a')
+    assert not matcher.add_parts(stamp(1), {DETECTIONS: 'a'})
     assert not matcher.add_image(stamp(2), 2)
