@@ -122,15 +122,15 @@ _BOMB = 'a: &a [x, x, x, x, x, x, x, x, x]\n' + ''.join(
 TARGET = Target(_EXAMPLES, _run, (WorkConfigError,), limit=20.0, explicit=(
     _yaml(_BOMB), _yaml(_BOMB.replace('&', '&x').replace('*', '*x')),
     *(_json(text) for text in (
-        '[' * 500_000, '{"a":' * 150_000, '9' * 1_000_000, '{"a": 1' + '0' * 5000 + '}',
-        '{' + ', '.join(f'"key{i}": {i}' for i in range(50_000)) + '}',
-        '{"class_names": ["' + '", "'.join(map(str, range(90_000))) + '"]}')),
+        '[' * 200_000, '{"a":' * 100_000, '9' * 1_000_000, '{"a": 1' + '0' * 5000 + '}',
+        '{' + ', '.join(f'"key{i}": {i}' for i in range(20_000)) + '}',
+        '{"class_names": ["' + '", "'.join(map(str, range(70_000))) + '"]}')),
     *(_yaml(text) for text in (
-        '[' * 500_000, '{a: ' * 200_000, '- ' * 500_000, '? ' * 500_000, 'a: ' * 300_000,
-        '!!str ' * 150_000, '&a ' * 300_000, '"' + 'x' * 1_000_000, '#' * 1_000_000,
-        '\n' * 1_000_000, '[x,' * 200_000, 'x, ' * 300_000, 'a: ' + '9' * 1_000_000,
+        '[' * 200_000, '{a: ' * 100_000, '- ' * 200_000, '? ' * 200_000, 'a: ' * 100_000,
+        '!!str ' * 150_000, '&a ' * 300_000, '"' + 'x' * 1_000_000, '#' * 400_000,
+        '\n' * 1_000_000, '[x,' * 100_000, 'x, ' * 100_000, 'a: ' + '9' * 1_000_000,
         # Sexagesimal numbers, and as many digits as pass: both take time with their square.
         'a: 0x' + 'f' * 1_000_000, 'a: 1' + ':1' * 400_000, 'a: 1' + ':1' * 400_000 + '.5',
-        'a: 1' + ':1' * 190, ''.join(f'key{i}: {i}\n' for i in range(20_000)),
-        'class_names: [' + ', '.join(f'c{i}' for i in range(30_000)) + ']')),
+        'a: 1' + ':1' * 190, ''.join(f'key{i}: {i}\n' for i in range(5_000)),
+        'class_names: [' + ', '.join(f'c{i}' for i in range(8_000)) + ']')),
 ))
