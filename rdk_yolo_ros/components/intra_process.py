@@ -147,7 +147,8 @@ class IntraProcessPublisher:
         self._topics = None
 
     def _local(self) -> tuple[IntraProcessSubscription, ...]:
-        return () if self._topics is None else self._topics.subscriptions(self.topic_name)
+        topics = self._topics  # another thread may close this
+        return () if topics is None else topics.subscriptions(self.topic_name)
 
     def _has_others(self, local: tuple[IntraProcessSubscription, ...]) -> bool:
         found = Counter((info.node_namespace, info.node_name) for info in
