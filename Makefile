@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help ros-env build demo test floor parity lint bench bench-decode bench-pipeline bench-node fuzz \
-	eval-demo train-demo clean
+	soak eval-demo train-demo clean
 
 ENTER := source .ros_env/setup.bash
 # Seen by test/fuzz/run.py: FUZZ_SECONDS=300
@@ -47,6 +47,9 @@ fuzz: ros-env  ## odd inputs of every kind for FUZZ_SECONDS=300 seconds in all
 
 bench-node: ros-env  ## one container against three processes; messages as bytes
 	@$(ENTER) && python3 -m benchmarks.node_bench
+
+soak: ros-env  ## the nodes for SOAK_MINUTES (10): does anything grow? docs/soak.md
+	@$(ENTER) && python3 -m benchmarks.soak --minutes $${SOAK_MINUTES:-10} --write
 
 eval-demo: ros-env  ## accuracy of the demo models on held-out scenes
 	@$(ENTER) && python3 dev/demo_models/evaluate.py
