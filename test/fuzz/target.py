@@ -11,7 +11,7 @@ from hypothesis.strategies import SearchStrategy
 
 # By the module that describes it.
 PLAIN_TARGETS = ('images', 'compressed_images', 'work_configs', 'head_outputs', 'onnx_metadata',
-                 'onnx_files', 'cdr_reader')
+                 'onnx_files', 'model_outputs', 'cdr_reader')
 ROS_TARGETS = ('cdr_writer', 'hbm_images', 'overlay_results', 'load_requests')
 TARGETS = (*PLAIN_TARGETS, *ROS_TARGETS)
 
