@@ -5,7 +5,7 @@ SHELL := /bin/bash
 	soak eval-demo train-demo clean
 
 ENTER := source .ros_env/setup.bash
-# Seen by test/fuzz/run.py: FUZZ_SECONDS=300
+# Seen by test/fuzz/run_targets.py: FUZZ_SECONDS=300
 # Seen by dev/demo/run.py: TASK=detect|segment|pose SOURCE=path FRAMES=300
 export FUZZ_SECONDS FUZZ_SEED TASK SOURCE FRAMES WIDTH HEIGHT RATE
 
@@ -43,7 +43,7 @@ bench-pipeline: ros-env  ## the node at an accelerator's pace, beside the naive 
 	@$(ENTER) && python3 -m benchmarks.pipeline_bench
 
 fuzz: ros-env  ## odd inputs of every kind for FUZZ_SECONDS=300 seconds in all
-	@$(ENTER) && exec python3 test/fuzz/run.py
+	@$(ENTER) && exec python3 test/fuzz/run_targets.py
 
 bench-node: ros-env  ## one container against three processes; messages as bytes
 	@$(ENTER) && python3 -m benchmarks.node_bench

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from run import run_target  # noqa: E402
+from run_targets import run_target  # noqa: E402
 from target import ROS_TARGETS, TARGETS  # noqa: E402
 
 # Results are this package's own.

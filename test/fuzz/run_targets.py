@@ -98,9 +98,10 @@ def main() -> int:
         OUT.mkdir(exist_ok=True)
         path = OUT / f'{name}-{seed}.txt'
         path.write_text(outcome.example, errors='surrogateescape')
-        print(f'{outcome.failure}\n{name}: the input is in {path.relative_to(ROOT)}; again with '
-              f'python3 {HERE.relative_to(ROOT)}/run.py {name} --replay {path.relative_to(ROOT)}',
-              flush=True)
+        again = Path(__file__).resolve().relative_to(ROOT)
+        kept = path.relative_to(ROOT)
+        print(f'{outcome.failure}\n{name}: the input is in {kept}; again with '
+              f'python3 {again} {name} --replay {kept}', flush=True)
     return int(failed)
 
 
