@@ -1,7 +1,7 @@
 # `make demo` and `make test` are all that a newcomer needs; `make help` lists the rest.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help ros-env build demo test floor parity lint bench bench-decode bench-pipeline bench-node eval-demo train-demo clean
+.PHONY: help ros-env build demo test floor parity lint bench bench-decode bench-pipeline bench-node soak eval-demo train-demo clean
 
 ENTER := source .ros_env/setup.bash
 # Seen by dev/demo/run.py: TASK=detect|segment|pose SOURCE=path FRAMES=300
@@ -42,6 +42,9 @@ bench-pipeline: ros-env  ## the node at an accelerator's pace, beside the naive 
 
 bench-node: ros-env  ## one container against three processes; messages as bytes
 	@$(ENTER) && python3 -m benchmarks.node_bench
+
+soak: ros-env  ## the nodes for SOAK_MINUTES (10): does anything grow? docs/soak.md
+	@$(ENTER) && python3 -m benchmarks.soak --minutes $${SOAK_MINUTES:-10} --write
 
 eval-demo: ros-env  ## accuracy of the demo models on held-out scenes
 	@$(ENTER) && python3 dev/demo_models/evaluate.py

@@ -19,6 +19,8 @@ _MOST_SAMPLES = 2048
 # More kinds of complaint than this are counted as one, so that random input cannot fill memory.
 _MOST_REASONS = 32
 _OTHER = 'other'
+# Characters; a model's path alone, which comes first, may well have a hundred.
+_LONGEST_REASON = 300
 
 
 class Statistics:
@@ -135,7 +137,7 @@ class Complaints:
 
         quiet: count it only, as somebody else logs it.
         """
-        reason = re.sub(r'0x[0-9a-f]+|\d+', '#', text)[:120]
+        reason = re.sub(r'0x[0-9a-f]+|\d+', '#', text)[:_LONGEST_REASON]
         now = self._clock()
         with self._lock:
             if reason not in self._counts and len(self._counts) >= _MOST_REASONS:

@@ -181,10 +181,9 @@ class ImageSubscription:
     def _look_at_publishers(self) -> None:
         """Take the type and the quality of service that the publishers have."""
         self.publishers = offers(self._node.get_publishers_info_by_topic(self.topic_name))
-        is_other, why_not = False, ''
-        if not self.received:
-            is_other, why_not = self._transport.follow(
-                offer.type_name for offer in self.publishers)
+        # A camera may come back with another type, too.
+        is_other, why_not = self._transport.follow(
+            offer.type_name for offer in self.publishers)
         self.wrong_type = why_not and f'{self.topic_name} {why_not}'
         if why_not:
             self._say(self.wrong_type)

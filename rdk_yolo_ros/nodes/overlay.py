@@ -8,6 +8,7 @@ import sys
 import time
 from typing import Any, Optional
 
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
@@ -112,7 +113,8 @@ class OverlayNode(Node):
                                      self._on_result, self._classes.learn, intra_process)
         self._report = OverlayReport(self, self._statistics, self._complaints, self._inputs,
                                      self._matcher)
-        self._timer = self.create_timer(_LOOK_S, self._look)
+        self._timer = self.create_timer(
+            _LOOK_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.get_logger().info(
             f"images from {images.topic_name}, results from {given['results']}; pictures on "
             f'{self._picture.topic_name} ({self._encoding}) and {self._jpeg.topic_name} while '

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_msgs.msg import Header
 
@@ -39,7 +40,9 @@ class OverlayReport:
         self._inputs = inputs
         self._matcher = matcher
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', DIAGNOSTICS_QOS)
-        self._timer = node.create_timer(_PERIOD_S, self._tick)
+        # Reports come while a simulation's clock stands still, too, or before there is one.
+        self._timer = node.create_timer(
+            _PERIOD_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _tick(self) -> None:
         if self._inputs.is_open:

@@ -7,6 +7,7 @@ from pathlib import Path
 import time
 from typing import Any, Optional, Union
 
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from std_msgs.msg import Header
@@ -61,7 +62,8 @@ class PerceptionPublisher:
                 node, self._messages.PerceptionTargets, topic, PERCEPTION_QOS)
             self._info = create_publisher(
                 node, self._messages.PerceptionInfo, f'{topic}_info', PERCEPTION_QOS)
-        self._timer = node.create_timer(_INFO_PERIOD_S, self._publish_info)
+        self._timer = node.create_timer(_INFO_PERIOD_S, self._publish_info,
+                                        clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def end_info(self) -> None:
         """Publish no more PerceptionInfo."""

@@ -20,6 +20,7 @@ from rdk_yolo_ros.nodes.images import ImageMessage
 from rdk_yolo_ros.nodes.inference import Inference
 from rdk_yolo_ros.nodes.library_log import LibraryLog
 from rdk_yolo_ros.nodes.opencv_threads import keep_to_own_threads
+from rdk_yolo_ros.nodes.opening import open_while_up
 from rdk_yolo_ros.nodes.options import OptionParameters
 from rdk_yolo_ros.nodes.parameters import START_PARAMETERS, declare, take_aliases
 from rdk_yolo_ros.nodes.reloading import Reloading
@@ -92,7 +93,7 @@ class YoloNode(LifecycleNode):
         self._enable_service = self.create_service(SetBool, '~/enable', self._on_enable)
         self._reloading = Reloading(self, lambda: open_predictor(self._given), self._take_over,
                                     self._why_not_reload)
-        self._condition.reloading = lambda: bool(self._reloading and self._reloading.is_running)
+        self._condition.reloading = self._reloading
 
     def _start(self) -> None:
         for transition in (self.trigger_configure, self.trigger_activate):
@@ -155,7 +156,8 @@ class YoloNode(LifecycleNode):
         self._images = self._condition.images = ImageSubscription(
             self, given['image_topic'], given['image_transport'], self._on_image,
             self._intra_process, on_malformed=self._on_malformed)
-        predictor = self._passed_in or open_predictor(given)
+        predictor = self._passed_in or open_while_up(
+            self.context, lambda: open_predictor(given))
         try:
             model = self._serve(predictor)
         except BaseException:
