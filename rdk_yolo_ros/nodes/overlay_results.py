@@ -7,7 +7,7 @@ from typing import Any, Optional
 import zlib
 
 import numpy as np
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import Image, PointCloud2, PointField
 from vision_msgs.msg import Detection2DArray
 
 from rdk_yolo_ros.config_text import shown
@@ -16,7 +16,6 @@ from rdk_yolo_ros.errors import FrameError
 
 # Classes whose numbers are not known get one of these, by name; behind every model's own.
 _UNKNOWN_FROM, _UNKNOWN_COUNT = 100_000, 997
-_POINT = ('x', 'y', 'score')
 
 
 class LabelMasks:
@@ -128,38 +127,37 @@ def detections_from_messages(message: Detection2DArray, keypoints: Optional[Poin
 
 def _points(cloud: PointCloud2, count: int) -> np.ndarray:
     """Return the key points of `count` instances, float32 (count, K, 3): x, y, score."""
-    offsets = {field.name: field.offset for field in cloud.fields if field.datatype == 7}
-    # A cloud of a few bytes may claim to be gigabytes wide.
-    fits = (all(name in offsets and offsets[name] + 4 <= cloud.point_step for name in _POINT)
-            and cloud.width * cloud.point_step <= cloud.row_step
-            and cloud.row_step * cloud.height <= len(cloud.data))
-    if cloud.height != count or cloud.is_bigendian or not fits:
-        raise FrameError(f'key points of {cloud.height} instances with the float32 fields '
-                         f'{shown(list(offsets))}, {cloud.width} of {cloud.point_step} bytes in '
-                         f'rows of {cloud.row_step}, in {len(cloud.data)} bytes; expected {count} '
-                         'instances with x, y and score, and all of their rows')
-    if not count or not cloud.width:
-        return np.zeros((count, 0, 3), np.float32)
+    offsets = {field.name: field.offset for field in cloud.fields
+               if field.datatype == PointField.FLOAT32 and field.offset + 4 <= cloud.point_step}
+    if cloud.height != count or not {'x', 'y', 'score'} <= offsets.keys() \
+            or cloud.row_step < cloud.point_step * cloud.width \
+            or len(cloud.data) < cloud.row_step * cloud.height or cloud.is_bigendian:
+        raise FrameError(
+            f'key points of {cloud.height} instances with {cloud.width} points of '
+            f'{cloud.point_step} bytes, a row step of {cloud.row_step} and the float32 fields '
+            f'{shown(list(offsets))} in {len(cloud.data)} bytes, expected {count} '
+            'instances with x, y and score, little-endian: check the publisher')
     points = np.zeros((count, cloud.width, 3), np.float32)
     data = np.frombuffer(cloud.data, np.uint8)
-    for i, name in enumerate(_POINT):
-        points[..., i] = np.ndarray(points.shape[:2], '<f4', data, offsets[name],
-                                    (cloud.row_step, cloud.point_step))
+    if points.size:
+        for i, name in enumerate(('x', 'y', 'score')):
+            points[..., i] = np.ndarray(points.shape[:2], '<f4', data, offsets[name],
+                                        (cloud.row_step, cloud.point_step))
     return points
 
 
 def _labels(mask: Image, count: int) -> np.ndarray:
-    kind = {'mono8': 'u1', 'mono16': '<u2'}.get(mask.encoding)
-    if kind is None or mask.step < mask.width * np.dtype(kind).itemsize \
+    """Return which instance each pixel belongs to, of `count`: uint8 or uint16 (h, w)."""
+    kind = np.dtype({'mono8': 'u1', 'mono16': '<u2'}.get(mask.encoding, 'V0'))
+    if not kind.itemsize or mask.step < mask.width * kind.itemsize \
             or len(mask.data) < mask.step * mask.height:
         raise FrameError(f'mask is {shown(mask.encoding)} {mask.width}x{mask.height} with step '
                          f'{mask.step} in {len(mask.data)} bytes, expected mono8 or mono16 with '
-                         'all of its rows')
-    labels: np.ndarray = np.ndarray(
-        (mask.height, mask.width), kind, np.frombuffer(mask.data, np.uint8), 0,
-        (mask.step, np.dtype(kind).itemsize))
-    last = int(labels.max()) if labels.size else 0
-    if last > count:
-        raise FrameError(f'mask has instance {last}, expected at most the {count} that were '
-                         'detected: it belongs to other detections')
+                         'all of its rows: check the publisher')
+    labels = np.ndarray((mask.height, mask.width), kind, np.frombuffer(mask.data, np.uint8), 0,
+                        (mask.step, kind.itemsize))
+    most = int(labels.max(initial=0))
+    if most > count:
+        raise FrameError(f'mask has an instance {most}, expected no more than the {count} '
+                         'detection(s) with its stamp: check the publisher')
     return labels
