@@ -16,11 +16,13 @@ import tempfile
 import time
 from typing import Any
 
+import cv2
 import numpy as np
 
 from benchmarks.pipeline_bench.models import PEOPLE, write_model
 from benchmarks.ros_domain import ROOT, own_domain
 from benchmarks.timing import cpu_seconds
+from rdk_yolo_ros.scenes import render_scene
 
 sys.path[:0] = [str(ROOT / 'dev' / 'demo'), str(ROOT / 'test')]
 from component_package import install_own, python_path  # noqa: E402
@@ -79,7 +81,7 @@ def measure_containers(rounds: int = ROUNDS, pictures: int = PICTURES) -> dict[s
         config, variables = write_model('libdnn', Path(folder))
         variables['PYTHONPATH'] = python_path(install_own(Path(folder) / 'own'),
                                               variables['PYTHONPATH'])
-        parameters = node_parameters(config)
+        parameters = node_parameters(config, write_pictures(Path(folder) / 'pictures'))
         for _ in range(rounds):
             for way in WAYS:
                 parts[way].append(_measure(way, parameters, {**os.environ, **variables},
@@ -90,9 +92,17 @@ def measure_containers(rounds: int = ROUNDS, pictures: int = PICTURES) -> dict[s
             for way, found in parts.items()}
 
 
-def node_parameters(config: Path) -> dict[str, dict[str, Any]]:
+def write_pictures(folder: Path) -> Path:
+    """Write a few pictures, which the source node reads once, and return their folder."""
+    folder.mkdir()
+    for seed in range(4):
+        cv2.imwrite(str(folder / f'{seed}.png'), render_scene(seed, WIDTH, HEIGHT).image)
+    return folder
+
+
+def node_parameters(config: Path, pictures: Path) -> dict[str, dict[str, Any]]:
     """Return the parameters of each node; the model is a stand-in that takes no processor time."""
-    return {'source': {'width': WIDTH, 'height': HEIGHT, 'rate': RATE, 'encoding': 'nv12'},
+    return {'source': {'source': str(pictures), 'rate': RATE, 'encoding': 'nv12'},
             'yolo': {'config_file': str(config)},
             'overlay': {'encoding': 'nv12'}}
 

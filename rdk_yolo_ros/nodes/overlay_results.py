@@ -7,9 +7,10 @@ from typing import Any, Optional
 import zlib
 
 import numpy as np
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import Image, PointCloud2, PointField
 from vision_msgs.msg import Detection2DArray
 
+from rdk_yolo_ros.config_text import shown
 from rdk_yolo_ros.detections import Detections
 from rdk_yolo_ros.errors import FrameError
 
@@ -119,33 +120,44 @@ def detections_from_messages(message: Detection2DArray, keypoints: Optional[Poin
     detections = Detections(
         boxes.astype(np.float32), scores.astype(np.float32), ids,
         keypoints=None if keypoints is None else _points(keypoints, count),
-        masks=None if mask is None else LabelMasks(_labels(mask), np.arange(count)),
+        masks=None if mask is None else LabelMasks(_labels(mask, count), np.arange(count)),
         angles=angles.astype(np.float32) if angles.any() else None)
     return detections, names
 
 
 def _points(cloud: PointCloud2, count: int) -> np.ndarray:
     """Return the key points of `count` instances, float32 (count, K, 3): x, y, score."""
-    offsets = {field.name: field.offset for field in cloud.fields if field.datatype == 7}
+    offsets = {field.name: field.offset for field in cloud.fields
+               if field.datatype == PointField.FLOAT32 and field.offset + 4 <= cloud.point_step}
     if cloud.height != count or not {'x', 'y', 'score'} <= offsets.keys() \
+            or cloud.row_step < cloud.point_step * cloud.width \
             or len(cloud.data) < cloud.row_step * cloud.height or cloud.is_bigendian:
-        raise FrameError(f'key points of {cloud.height} instances with the float32 fields '
-                         f'{", ".join(offsets) or "(none)"} in {len(cloud.data)} bytes, expected '
-                         f'{count} instances with x, y and score')
+        raise FrameError(
+            f'key points of {cloud.height} instances with {cloud.width} points of '
+            f'{cloud.point_step} bytes, a row step of {cloud.row_step} and the float32 fields '
+            f'{shown(list(offsets))} in {len(cloud.data)} bytes, expected {count} '
+            'instances with x, y and score, little-endian: check the publisher')
     points = np.zeros((count, cloud.width, 3), np.float32)
     data = np.frombuffer(cloud.data, np.uint8)
-    for i, name in enumerate(('x', 'y', 'score')):
-        points[..., i] = np.ndarray(points.shape[:2], '<f4', data, offsets[name],
-                                    (cloud.row_step, cloud.point_step))
+    if points.size:
+        for i, name in enumerate(('x', 'y', 'score')):
+            points[..., i] = np.ndarray(points.shape[:2], '<f4', data, offsets[name],
+                                        (cloud.row_step, cloud.point_step))
     return points
 
 
-def _labels(mask: Image) -> np.ndarray:
-    kind = {'mono8': 'u1', 'mono16': '<u2'}.get(mask.encoding)
-    if kind is None or mask.step < mask.width * np.dtype(kind).itemsize \
+def _labels(mask: Image, count: int) -> np.ndarray:
+    """Return which instance each pixel belongs to, of `count`: uint8 or uint16 (h, w)."""
+    kind = np.dtype({'mono8': 'u1', 'mono16': '<u2'}.get(mask.encoding, 'V0'))
+    if not kind.itemsize or mask.step < mask.width * kind.itemsize \
             or len(mask.data) < mask.step * mask.height:
-        raise FrameError(f'mask is {mask.encoding} {mask.width}x{mask.height} with step '
+        raise FrameError(f'mask is {shown(mask.encoding)} {mask.width}x{mask.height} with step '
                          f'{mask.step} in {len(mask.data)} bytes, expected mono8 or mono16 with '
-                         'all of its rows')
-    return np.ndarray((mask.height, mask.width), kind, np.frombuffer(mask.data, np.uint8), 0,
-                      (mask.step, np.dtype(kind).itemsize))
+                         'all of its rows: check the publisher')
+    labels = np.ndarray((mask.height, mask.width), kind, np.frombuffer(mask.data, np.uint8), 0,
+                        (mask.step, kind.itemsize))
+    most = int(labels.max(initial=0))
+    if most > count:
+        raise FrameError(f'mask has an instance {most}, expected no more than the {count} '
+                         'detection(s) with its stamp: check the publisher')
+    return labels
