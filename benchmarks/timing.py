@@ -9,6 +9,10 @@ import time
 
 import numpy as np
 
+from rdk_yolo_ros.cli.process_use import family
+
+_TICKS = os.sysconf('SC_CLK_TCK')
+
 
 def interleaved(ways: dict[str, Callable[[], object]], rounds: int = 60,
                 warm_up: int = 5) -> dict[str, np.ndarray]:
@@ -43,3 +47,13 @@ def machine() -> str:
     except (OSError, StopIteration):
         pass
     return f'{os.cpu_count()}-core {model}, Python {platform.python_version()}'
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time of a process and its descendants, seconds."""
+    ticks = 0
+    for member in family(own=pid):
+        with open(f'/proc/{member}/stat', encoding='utf-8', errors='replace') as file:
+            fields = file.read().rpartition(')')[2].split()
+        ticks += int(fields[11]) + int(fields[12])  # utime and stime, proc(5)
+    return ticks / _TICKS

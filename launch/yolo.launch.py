@@ -1,11 +1,11 @@
-"""The source node and the YOLO node, with their usual parameters as arguments."""
+"""The source node, the YOLO node and the overlay node, in a process each or all in one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 import os
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
@@ -18,7 +18,8 @@ from launch.actions import (
 )
 from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import Node
+from launch_ros.actions import ComposableNodeContainer, Node
+from launch_ros.descriptions import ComposableNode
 from launch_ros.parameter_descriptions import ParameterValue
 
 SHARE = Path(__file__).absolute().parents[1]
@@ -69,7 +70,10 @@ OTHER = {
     'config_file': ('', 'work configuration, JSON or YAML: a path, or one in the share folder'),
     'image_topic': ('image_raw', 'topic of the images'),
     'use_source': ('true', 'false: a camera publishes image_topic, start no source node'),
-    'namespace': ('', 'namespace of both nodes'),
+    'overlay': ('false', 'start the overlay node, which draws results on the images'),
+    'overlay_encoding': ('', 'bgr8 or nv12, encoding of overlay/image; default: bgr8'),
+    'composed': ('false', 'all nodes in one process, where images pass without a copy'),
+    'namespace': ('', 'namespace of the nodes'),
     'log_level': ('info', 'debug, info, warn or error'),
     'rviz': ('false', 'start rviz2 with config/rviz/yolo.rviz'),
     'dds_profile': (str(SHARE / 'config' / 'dds' / 'shared_memory.xml'),
@@ -85,6 +89,15 @@ ALIASES = {
     'dnn_example_msg_pub_topic_name': 'msg_pub_topic_name',
     'publish_image_source': 'source',
 }
+
+
+class Started(NamedTuple):
+    """A node that is to be started, in a process of its own or in the container."""
+
+    executable: str
+    plugin: str
+    parameters: dict[str, Any]
+    on_exit: Any
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -109,23 +122,39 @@ def _start(context: LaunchContext) -> list[Action]:
         # Fast DDS 3 knows only the second name, Fast DDS 2.6 only the first.
         actions += [SetEnvironmentVariable(name, values['dds_profile'])
                     for name in DDS_VARIABLES[:2]]
-    image_topic = values['image_topic']
-    parameters = _given(YOLO_PARAMETERS, values)
-    if not _typed('use_source', _bool, values):
-        parameters.update(_given(SHARED_MEMORY, values))
+    nodes = _nodes(values)
+    if _typed('composed', _bool, values):
+        actions.append(_container(nodes, values))
     else:
-        actions.append(_node('source', values, {
-            **_given(SOURCE_PARAMETERS, values), 'image_topic': image_topic},
-            on_exit=_shut_down_after_failure))
-        if values['encoding'] == 'jpeg':
-            image_topic += '/compressed'
-    actions.append(_node('yolo', values, {
-        **parameters, 'image_topic': image_topic, 'config_file': values['config_file']},
-        on_exit=Shutdown(reason='the YOLO node ended')))
+        actions += [_process(node, values) for node in nodes]
     if _typed('rviz', _bool, values):
         actions.append(Node(package='rviz2', executable='rviz2', output='screen',
                             arguments=['-d', str(SHARE / 'config' / 'rviz' / 'yolo.rviz')]))
     return actions
+
+
+def _nodes(values: dict[str, str]) -> list[Started]:
+    nodes = []
+    image_topic = values['image_topic']
+    parameters = _given(YOLO_PARAMETERS, values)
+    overlay = {'encoding': values['overlay_encoding']} if values['overlay_encoding'] else {}
+    if not _typed('use_source', _bool, values):
+        parameters.update(_given(SHARED_MEMORY, values))
+    else:
+        nodes.append(Started('source', 'SourceNode', {
+            **_given(SOURCE_PARAMETERS, values), 'image_topic': image_topic},
+            _shut_down_after_failure))
+        if values['encoding'] == 'jpeg':
+            image_topic += '/compressed'
+    nodes.append(Started('yolo', 'YoloNode', {
+        **parameters, 'image_topic': image_topic, 'config_file': values['config_file']},
+        Shutdown(reason='the YOLO node ended')))
+    if _typed('overlay', _bool, values):
+        if parameters.get('is_shared_mem_sub'):
+            image_topic = parameters.get('sharedmem_img_topic_name', '/hbmem_img')
+        nodes.append(Started('overlay', 'OverlayNode', {
+            **overlay, 'image_topic': image_topic}, None))
+    return nodes
 
 
 def _without_effect(values: Mapping[str, str], environ: Mapping[str, str]) -> list[str]:
@@ -151,14 +180,31 @@ def _without_effect(values: Mapping[str, str], environ: Mapping[str, str]) -> li
     return lines
 
 
-def _node(executable: str, values: dict[str, str], parameters: dict[str, Any],
-          on_exit: Any) -> Node:
+def _process(node: Started, values: dict[str, str]) -> Node:
+    return Node(package='rdk_yolo_ros', executable=node.executable, name=node.executable,
+                namespace=values['namespace'], parameters=[_with_types(node)], output='screen',
+                arguments=['--ros-args', '--log-level', values['log_level']],
+                on_exit=node.on_exit)
+
+
+def _container(nodes: list[Started], values: dict[str, str]) -> ComposableNodeContainer:
+    return ComposableNodeContainer(
+        package='rdk_yolo_ros', executable='component_container', name='yolo_container',
+        namespace=values['namespace'], output='screen',
+        arguments=['--ros-args', '--log-level', values['log_level']],
+        on_exit=Shutdown(reason='the container ended'),
+        composable_node_descriptions=[
+            ComposableNode(package='rdk_yolo_ros', plugin=f'rdk_yolo_ros::{node.plugin}',
+                           name=node.executable, namespace=values['namespace'],
+                           parameters=[_with_types(node)],
+                           extra_arguments=[{'use_intra_process_comms': True}])
+            for node in nodes])
+
+
+def _with_types(node: Started) -> dict[str, ParameterValue]:
     # With the type said, a text that looks like a number stays a text.
-    typed = {name: ParameterValue(value, value_type=type(value))
-             for name, value in parameters.items()}
-    return Node(package='rdk_yolo_ros', executable=executable, name=executable,
-                namespace=values['namespace'], parameters=[typed], output='screen',
-                arguments=['--ros-args', '--log-level', values['log_level']], on_exit=on_exit)
+    return {name: ParameterValue(value, value_type=type(value))
+            for name, value in node.parameters.items()}
 
 
 def _given(specs: dict[str, tuple], values: dict[str, str]) -> dict[str, Any]:

@@ -29,6 +29,8 @@ from rdk_yolo_ros.runtimes import RestartingRuntime, Runtime, RuntimeOptions, op
 from rdk_yolo_ros.work_config import WorkConfig
 
 _OPTIONS = tuple(field.name for field in fields(DecodeOptions))
+# Class names in an error; COCO's 80 would fill a screen.
+_MOST_LISTED = 12
 _SWITCHES = ('class_agnostic', 'softmax', 'native_masks')
 
 
@@ -278,6 +280,12 @@ def _thresholds(thresholds: Mapping[Union[int, str], float],
     return by_id
 
 
+def _listed(names: Sequence[str]) -> str:
+    """Return names as a sentence holds them, as many as one reads."""
+    more = len(names) - _MOST_LISTED
+    return ', '.join(names[:_MOST_LISTED]) + (f' and {more} more' if more > 0 else '')
+
+
 def _class_ids(classes: Iterable[Union[int, str]], class_names: Sequence[str],
                option: str = 'classes') -> tuple[int, ...]:
     """Return the ids of classes given by name or id."""
@@ -291,8 +299,9 @@ def _class_ids(classes: Iterable[Union[int, str]], class_names: Sequence[str],
                 and 0 <= item < len(class_names):
             ids.append(int(item))
         else:
-            near = difflib.get_close_matches(str(item), class_names, n=1)
-            advice = f'; did you mean {near[0]}?' if near else ''
+            near = difflib.get_close_matches(str(item), class_names, n=3)
+            advice = (f'; did you mean {" or ".join(near)}?' if near else
+                      f'; the classes are {_listed(class_names)}')
             raise ValueError(f'{option} has {item!r}, expected a class name or a number from 0 '
                              f'to {len(class_names) - 1}{advice}')
     return tuple(dict.fromkeys(ids))

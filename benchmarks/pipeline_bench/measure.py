@@ -16,13 +16,12 @@ import numpy as np
 
 from benchmarks.pipeline_bench.models import LIMIT_HZ, PEOPLE, ROOT, write_model
 from benchmarks.ros_domain import own_domain
-from rdk_yolo_ros.cli.process_use import family
+from benchmarks.timing import cpu_seconds
 
 sys.path.insert(0, str(ROOT / 'dev' / 'demo'))
 from processes import Child, end, interrupt  # noqa: E402
 
 _WARM_UP_S, _START_LIMIT_S = 3.0, 60.0
-_TICKS = os.sysconf('SC_CLK_TCK')
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,8 @@ class Listener:
 
     def _on_diagnostics(self, message: Any) -> None:
         for status in message.status:
-            self.stages = {pair.key: pair.value for pair in status.values}
+            if status.name.endswith(': inference'):
+                self.stages = {pair.key: pair.value for pair in status.values}
 
 
 def measure(case: Case, seconds: float, rate: float, keypoints: bool = True) -> Measured:
@@ -175,11 +175,12 @@ def _measure(case: Case, seconds: float, rate: float, keypoints: bool) -> Measur
             _spin(executor, time.monotonic() + _START_LIMIT_S, lambda: bool(listener.delays))
             _check(children, bool(listener.delays))
             _spin(executor, time.monotonic() + _WARM_UP_S)
-            first, busy, begin = len(listener.delays), _cpu_s(children[0].pid), time.monotonic()
+            first, begin = len(listener.delays), time.monotonic()
+            busy = cpu_seconds(children[0].pid)
             _spin(executor, begin + seconds)
             delays = np.array(listener.delays[first:])
             elapsed = time.monotonic() - begin
-            busy = _cpu_s(children[0].pid) - busy
+            busy = cpu_seconds(children[0].pid) - busy
             _check(children, len(delays) > 0)
             stages = listener.stages
             interrupt(children[1:])
@@ -213,13 +214,3 @@ def _last_json(child: Child) -> dict[str, float]:
         if line.startswith('{'):
             return json.loads(line)
     raise SystemExit(f'pipeline benchmark: {child.name}: {child.last_lines()}')
-
-
-def _cpu_s(pid: int) -> float:
-    """Return the processor time of a process and its descendants, seconds."""
-    ticks = 0
-    for member in family(own=pid):
-        with open(f'/proc/{member}/stat', encoding='utf-8', errors='replace') as file:
-            fields = file.read().rpartition(')')[2].split()
-        ticks += int(fields[11]) + int(fields[12])  # utime and stime, proc(5)
-    return ticks / _TICKS

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Style, types, Python 3.10 syntax, and the ROS Humble API for nodes/.
+# Style, types, Python 3.10 syntax, and the ROS Humble API for nodes/ and components/.
 set -euo pipefail
 
 checkout=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
@@ -29,7 +29,7 @@ check mypy mypy
 # Against Humble's rclpy and nothing that is installed here: every keyword and method that Humble
 # lacks is an error.
 check humble env -u PYTHONPATH MYPYPATH="$humble" .ros_env/bin/mypy --no-site-packages \
-  --cache-dir .mypy_cache/humble rdk_yolo_ros/nodes
+  --cache-dir .mypy_cache/humble rdk_yolo_ros/nodes rdk_yolo_ros/components
 # str.decode: pycocotools' bytes look like Python 2's text to it.
 check vermin env PYTHONPATH=.type_env/vermin python3 .type_env/vermin/bin/vermin --target=3.10- --violations \
   --no-tips --eval-annotations --exclude str.decode rdk_yolo_ros launch dev test benchmarks setup.py

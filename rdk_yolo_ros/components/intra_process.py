@@ -1,5 +1,5 @@
 """
-Images from node to node within a process: arrays are handed over, nothing is serialised.
+Images and results from node to node within a process, as they are: nothing is serialised.
 
 A publisher and the subscriptions of its topic find each other by the topic's resolved name within
 one rclpy context. Over DDS the publisher sends only while somebody else listens; what then reaches
@@ -14,7 +14,7 @@ import dataclasses
 import threading
 import time
 import traceback
-from typing import Optional, Union
+from typing import Any, Optional, Protocol, Union
 from weakref import WeakKeyDictionary
 
 from rclpy.context import Context
@@ -24,6 +24,19 @@ from rclpy.publisher import Publisher
 from rdk_yolo_ros.cdr.images import CompressedImageArray, ImageArray
 
 AnyImage = Union[ImageArray, CompressedImageArray]
+
+
+class Stamped(Protocol):
+    """What can be handed over: an image, or anything else with a stamp and a frame."""
+
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """Seconds and nanoseconds."""
+
+    @property
+    def frame_id(self) -> str:
+        """The coordinate frame."""
+
 
 # As many images as a fast camera sends while DDS is slow; a key of each is kept.
 _REMEMBERED = 256
@@ -68,7 +81,7 @@ def _topics_of(context: Context) -> _Topics:
 
 class IntraProcessPublisher:
     """
-    Hands images to every subscription of a topic in this process and ROS context.
+    Hands images, or results, to every subscription of a topic in this process and ROS context.
 
     It stands beside an ordinary publisher of the topic, for whose sake `dds_listeners` tells
     whether there is anybody to publish to. Hand an image over before it is published: a
@@ -88,22 +101,22 @@ class IntraProcessPublisher:
         self._asked_at = float('-inf')
         self._others = False
 
-    def publish(self, image: AnyImage) -> None:
+    def publish(self, item: Stamped) -> None:
         """
-        Hand an image over; never blocks, and does nothing once closed.
+        Hand an image or a result over; never blocks, and does nothing once closed.
 
-        Receivers get its very array, read-only: its owner must not write to it either from here
-        on.
+        Receivers get an image's very array, read-only: its owner must not write to it either from
+        here on.
         """
         subscriptions = self._local()
         if not subscriptions:
             return
-        if image.data.flags.writeable:
-            data = image.data.view()
+        if isinstance(item, (ImageArray, CompressedImageArray)) and item.data.flags.writeable:
+            data = item.data.view()
             data.flags.writeable = False
-            image = dataclasses.replace(image, data=data)
+            item = dataclasses.replace(item, data=data)
         for subscription in subscriptions:
-            subscription._offer(image)
+            subscription._offer(item)
 
     def has_local(self) -> bool:
         """Return whether anybody in this process and context subscribes."""
@@ -134,7 +147,8 @@ class IntraProcessPublisher:
         self._topics = None
 
     def _local(self) -> tuple[IntraProcessSubscription, ...]:
-        return () if self._topics is None else self._topics.subscriptions(self.topic_name)
+        topics = self._topics  # another thread may close this
+        return () if topics is None else topics.subscriptions(self.topic_name)
 
     def _has_others(self, local: tuple[IntraProcessSubscription, ...]) -> bool:
         found = Counter((info.node_namespace, info.node_name) for info in
@@ -148,13 +162,15 @@ class IntraProcessSubscription:
 
     At most one image waits, and a newer one takes its place: a slow callback costs its own
     images, and delays neither the publisher nor another subscription. It stands beside an
-    ordinary subscription of the node, which gets the images of everybody else.
+    ordinary subscription of the node, which gets the images of everybody else. What is said of
+    images here holds for results as well.
 
     Args:
         node: the node that subscribes.
         topic_name: the topic as for `node.create_subscription`: resolved and remapped as there.
         callback: called with every image, in a thread of this subscription's own; what it raises
-            is logged. The image's array is read-only and shared with others.
+            is logged. The image's array is read-only and shared with others. None: the node gets
+            what it needs elsewhere, and DDS need not bring it.
 
     Attributes:
         topic_name: the topic's full name.
@@ -163,20 +179,21 @@ class IntraProcessSubscription:
     """
 
     def __init__(self, node: Node, topic_name: str,
-                 callback: Callable[[AnyImage], object]) -> None:
+                 callback: Optional[Callable[[Any], object]]) -> None:
         self.topic_name = node.resolve_topic_name(topic_name)
         self.node_key = (node.get_namespace(), node.get_name())
         self._logger = node.get_logger()
-        self._callback = callback
         self._changed = threading.Condition(threading.Lock())
         self._closed = False
-        self._waiting: Optional[AnyImage] = None
+        self._waiting: Optional[Stamped] = None
         self._received = self._dropped = 0
         self._seen: dict[tuple[tuple[int, int], str], None] = {}  # the oldest first
         self._topics = _topics_of(node.context)
-        self._thread = threading.Thread(target=self._deliver, daemon=True,
-                                        name=f'intra-process {self.topic_name}')
-        self._thread.start()
+        self._thread: Optional[threading.Thread] = None
+        if callback is not None:
+            self._thread = threading.Thread(target=self._deliver, args=(callback,), daemon=True,
+                                            name=f'intra-process {self.topic_name}')
+            self._thread.start()
         self._topics.add(self.topic_name, self)
 
     @property
@@ -217,41 +234,42 @@ class IntraProcessSubscription:
             self._closed = True
             self._waiting = None
             self._changed.notify()
-        if self._thread is threading.current_thread():
+        if self._thread is None or self._thread is threading.current_thread():
             return True
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _offer(self, image: AnyImage) -> None:
+    def _offer(self, item: Stamped) -> None:
         """Leave an image for the thread; never blocks."""
         with self._changed:
             if self._closed:
                 return
-            key = (image.stamp, image.frame_id)
+            key = (item.stamp, item.frame_id)
             self._seen.pop(key, None)
             self._seen[key] = None
             if len(self._seen) > _REMEMBERED:
                 del self._seen[next(iter(self._seen))]
             self._received += 1
+            if self._thread is None:
+                return
             self._dropped += self._waiting is not None
-            self._waiting = image
+            self._waiting = item
             self._changed.notify()
 
-    def _deliver(self) -> None:
+    def _deliver(self, callback: Callable[[Any], object]) -> None:
         while True:
             with self._changed:
                 while self._waiting is None and not self._closed:
                     self._changed.wait()
                 if self._closed:
                     return
-                image, self._waiting = self._waiting, None
-            assert image is not None
+                item, self._waiting = self._waiting, None
             try:
-                self._callback(image)
+                callback(item)
             except Exception as error:
                 self._logger.error(
                     f'{self.topic_name}: an image was left out: {type(error).__name__}: {error}',
                     throttle_duration_sec=1.0)
                 self._logger.debug(traceback.format_exc())
             # Waiting for the next image must not keep this one's memory.
-            del image
+            del item

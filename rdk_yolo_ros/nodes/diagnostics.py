@@ -19,6 +19,8 @@ _MOST_SAMPLES = 2048
 # More kinds of complaint than this are counted as one, so that random input cannot fill memory.
 _MOST_REASONS = 32
 _OTHER = 'other'
+# Characters; a model's path alone, which comes first, may well have a hundred.
+_LONGEST_REASON = 300
 
 
 class Statistics:
@@ -135,7 +137,7 @@ class Complaints:
 
         quiet: count it only, as somebody else logs it.
         """
-        reason = re.sub(r'0x[0-9a-f]+|\d+', '#', text)[:120]
+        reason = re.sub(r'0x[0-9a-f]+|\d+', '#', text)[:_LONGEST_REASON]
         now = self._clock()
         with self._lock:
             if reason not in self._counts and len(self._counts) >= _MOST_REASONS:
@@ -166,11 +168,17 @@ class Complaints:
 def status_message(header: Header, name: str, hardware_id: str, level: bytes, summary: str,
                    values: Mapping[str, object]) -> DiagnosticArray:
     """Return one component's state as the message that diagnostic tools read."""
-    status = DiagnosticStatus(
+    return DiagnosticArray(header=header, status=[
+        component_status(name, hardware_id, level, summary, values)])
+
+
+def component_status(name: str, hardware_id: str, level: bytes, summary: str,
+                     values: Mapping[str, object]) -> DiagnosticStatus:
+    """Return one component's state, for a message that has several."""
+    return DiagnosticStatus(
         level=level, name=name, message=summary, hardware_id=hardware_id,
         values=[KeyValue(key=key, value=value if isinstance(value, str) else _shown(value))
                 for key, value in values.items()])
-    return DiagnosticArray(header=header, status=[status])
 
 
 def _percentiles(ordered: Sequence[float], parts: tuple[float, float]) -> tuple[float, float]:

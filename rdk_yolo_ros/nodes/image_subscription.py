@@ -1,22 +1,30 @@
-"""ImageSubscription: images of any type that a topic has, and what is lost on the way."""
+"""ImageSubscription: images of any type and quality of service, and what is lost on the way."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+import threading
 from typing import Any, Optional
 
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from rclpy.utilities import get_rmw_implementation_identifier
-from sensor_msgs.msg import CompressedImage, Image
 
-from rdk_yolo_ros.errors import RuntimeUnavailableError
-from rdk_yolo_ros.nodes.hbm_images import HBM_KINDS, hbm_type
+from rdk_yolo_ros.cdr import read_compressed_image, read_image
+from rdk_yolo_ros.components.intra_process import IntraProcessSubscription
+from rdk_yolo_ros.errors import FrameError
 from rdk_yolo_ros.nodes.image_loss import ImageLossWatch
-from rdk_yolo_ros.nodes.images import ImageMessage
+from rdk_yolo_ros.nodes.image_silence import ImageSilence
+from rdk_yolo_ros.nodes.image_transport import TRANSPORTS, ImageTransport
+from rdk_yolo_ros.nodes.images import ImageMessage, header_of
 from rdk_yolo_ros.nodes.qos import IMAGE_QOS
+from rdk_yolo_ros.nodes.qos_matching import Offer, matching_profile, mismatches, offers
+from rdk_yolo_ros.nodes.qos_overrides import overridden
+from rdk_yolo_ros.nodes.topic_statistics import TopicStatistics
 from rdk_yolo_ros.share import find_file
 
 try:
@@ -24,77 +32,81 @@ try:
 except ImportError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
-_COMPRESSED = '/compressed'
-_TRANSPORTS = {'sensor_msgs/msg/Image': 'raw', 'sensor_msgs/msg/CompressedImage': 'compressed',
-               **{f'hbm_img_msgs/msg/{kind}': kind for kind in HBM_KINDS}}
-# What each setting may become once a publisher is there.
-_FOLLOWS: dict[str, tuple[str, ...]] = {
-    'auto': tuple(_TRANSPORTS.values()), 'shared_mem': HBM_KINDS}
+# Closing is part of deactivating, which is promised to take less than 100 ms.
+_CLOSING_S = 0.03
 
 
 class ImageSubscription:
     """
-    Subscribes to images, best effort and the newest only.
+    Subscribes to images, the newest only, with the quality of service that matches publishers.
 
     Args:
         node: the node that subscribes.
         topic: the topic, remapped and resolved as any.
-        transport: 'raw', 'compressed', 'auto' as the parameter `image_transport` says, or
-            'shared_mem' for hbm_img_msgs: HbmMsg1080P until a publisher has another type.
-        callback: called with every message, in the executor's thread.
+        transport: as ImageTransport has it.
+        callback: called with every image, in the executor's thread; with images of this process
+            in a thread of theirs.
+        intra_process: whether images of publishers in this process are taken without the
+            middleware.
+        on_malformed: called with what is wrong with bytes that are no image; without it that is
+            logged.
+
+    Attributes:
+        topic_name: the topic's full name, after remapping.
+        profile: the quality of service that it is subscribed with.
+        publishers: who publishes the topic, as of the last check.
+        mismatches: by publisher, why none of its images can arrive.
+        wrong_type: why no publisher's type can be taken, or nothing.
+        is_open: whether it is subscribed.
+        statistics: of the images that arrived.
+        duplicates: how many images came over the middleware that had come without it.
+        malformed: how many messages were no image.
 
     Raises:
-        RuntimeUnavailableError: 'shared_mem', and hbm_img_msgs is not installed.
+        RuntimeUnavailableError: hbm_img_msgs is wanted, and not installed.
+        rclpy.exceptions.ParameterException: `qos_overrides` has a value that no policy has.
 
     """
 
     def __init__(self, node: Node, topic: str, transport: str,
-                 callback: Callable[[ImageMessage], None]) -> None:
+                 callback: Callable[[ImageMessage], None], intra_process: bool = False, *,
+                 on_malformed: Optional[Callable[[FrameError], object]] = None) -> None:
         self._node = node
         self._callback = callback
-        self._said = ''
-        compressed = topic.endswith(_COMPRESSED)
-        self._follows = () if transport == 'auto' and compressed else _FOLLOWS.get(transport, ())
-        if transport == 'auto':
-            transport = 'compressed' if compressed else 'raw'
-        elif transport == 'compressed' and not compressed:
-            topic += _COMPRESSED
-        elif transport == 'shared_mem':
-            transport = HBM_KINDS[0]
-        self._topic = topic
-        self._transport = transport
-        self._loss = ImageLossWatch(node.resolve_topic_name(topic),
-                                    get_rmw_implementation_identifier(), _dds_profile())
-        self._type = _message_type(transport)
+        self._on_malformed = on_malformed or (
+            lambda error: self._say(f'{self.topic_name}: {error}'))
+        self._intra_process = intra_process
+        self._said: set[str] = set()
+        self._transport = ImageTransport(topic, transport)
+        self._topic = self._transport.topic
+        self.topic_name = node.resolve_topic_name(self._topic)
+        self._overrides = overridden(node, self.topic_name, 'subscription')
+        self._loss = ImageLossWatch(self.topic_name, get_rmw_implementation_identifier(),
+                                    _dds_profile())
+        self._silence = ImageSilence(self.topic_name, self._image_topics)
+        self._lock = threading.Lock()
+        self.statistics = TopicStatistics()
+        self.duplicates = 0
+        self.malformed = 0
+        self.profile = matching_profile(IMAGE_QOS, (), self._overrides)
+        self.publishers: list[Offer] = []
+        self.mismatches: dict[str, str] = {}
+        self.wrong_type = ''
+        self.is_open = False
         self._subscription: Optional[Subscription] = None
-
-    def open(self) -> None:
-        """
-        Subscribe; twice does no harm.
-
-        Raises:
-            rclpy.exceptions.InvalidTopicNameException and the like: the topic has no valid name.
-
-        """
-        if self._subscription is None:
-            self._choose_type()
-            self._subscription = self._subscribe()
-
-    def close(self) -> None:
-        """Unsubscribe; what was counted stays."""
-        subscription, self._subscription = self._subscription, None
-        if subscription is not None:
-            self._node.destroy_subscription(subscription)
-
-    @property
-    def topic_name(self) -> str:
-        """The topic's full name, after remapping."""
-        return self._node.resolve_topic_name(self._topic)
+        self._is_outdated = False
+        # While the subscription changes, the one before goes on until the new one has an image.
+        self._before: Optional[Subscription] = None
+        self._looks_with_both = 0
+        self._number = 0
+        self._last: Any = None
+        self._local: Optional[IntraProcessSubscription] = None
+        self._dropped = 0
 
     @property
     def transport(self) -> str:
         """'raw', 'compressed', or one of hbm_img_msgs' kinds, 'HbmMsg1080P' for example."""
-        return self._transport
+        return self._transport.name
 
     @property
     def received(self) -> int:
@@ -106,88 +118,196 @@ class ImageSubscription:
         """How many images the middleware says it lost."""
         return self._loss.lost
 
+    @property
+    def dropped(self) -> int:
+        """How many images of this process a newer one displaced before they were taken."""
+        return self._dropped + (self._local.dropped if self._local else 0)
+
     def publisher_count(self) -> int:
         """Return how many publishers the topic has."""
         return self._node.count_publishers(self.topic_name)
 
+    # In the executor's thread:
+
+    def open(self) -> None:
+        """
+        Subscribe; twice does no harm.
+
+        Raises:
+            rclpy.exceptions.InvalidTopicNameException and the like: the topic has no valid name.
+
+        """
+        if self.is_open:
+            return
+        self._look_at_publishers()
+        self._silence.start()
+        self._subscription = self._subscribe()
+        self.is_open = True
+        if self._intra_process:
+            self._local = IntraProcessSubscription(self._node, self._topic, self._on_local)
+
+    def close(self) -> None:
+        """Unsubscribe; what was counted stays."""
+        self.is_open = False
+        local, self._local = self._local, None
+        if local is not None:
+            local.close(_CLOSING_S)
+            self._dropped += local.dropped
+        self._end()
+        self._last = None
+
     def check(self, now: float) -> None:
         """
-        Follow the publisher's type, and warn of images that get lost; call it once a second.
+        Follow the publishers, and say what keeps images from coming; call it once a second.
 
         Args:
             now: a steady clock's time in seconds.
 
         """
-        if not self.received and self._choose_type() and self._subscription is not None:
-            self._node.destroy_subscription(self._subscription)
-            self._subscription = None
-        if self._subscription is None:
+        if not self.is_open:
+            return
+        self._looks_with_both += 1
+        if self._looks_with_both > 2:
+            self._end_before()
+        self._look_at_publishers()
+        if self._is_outdated:
             self._subscribe_again()
-        warning = self._loss.warning(now, self.publisher_count())
-        if warning is not None:
-            self._node.get_logger().warning(warning)
+        names = [offer.node for offer in self.publishers]
+        for warning in (self._loss.warning(now, len(names)),
+                        self._silence.look(now, self.received, names)):
+            if warning is not None:
+                self._node.get_logger().warning(warning)
+
+    def _look_at_publishers(self) -> None:
+        """Take the type and the quality of service that the publishers have."""
+        self.publishers = offers(self._node.get_publishers_info_by_topic(self.topic_name))
+        # A camera may come back with another type, too.
+        is_other, why_not = self._transport.follow(
+            offer.type_name for offer in self.publishers)
+        self.wrong_type = why_not and f'{self.topic_name} {why_not}'
+        if why_not:
+            self._say(self.wrong_type)
+        if is_other:
+            self._end()  # one participant cannot have two types on a topic
+        if self.publishers:
+            profile = matching_profile(IMAGE_QOS, self.publishers, self._overrides)
+            is_other |= profile != self.profile
+            self.profile = profile
+        self._is_outdated |= is_other
+        before, self.mismatches = self.mismatches, mismatches(
+            self.topic_name, self.profile, self.publishers)
+        for node, text in self.mismatches.items():
+            if node in before:  # a publisher's name is known a moment later than the publisher
+                self._say(text)
 
     def _subscribe(self) -> Subscription:
-        callbacks = SubscriptionEventCallbacks(message_lost=self._on_lost)
+        self._number += 1
+        self._is_outdated = False
+        options: dict[str, Any] = {
+            'raw': self._transport.is_read_as_bytes,
+            'qos_overriding_options': QoSOverridingOptions(list(self._overrides))}
+        arguments = (self._transport.type, self._topic,
+                     partial(self._on_message, self._number), self.profile)
+        # What does not match is said here, with what to do.
+        callbacks = SubscriptionEventCallbacks(message_lost=self._on_lost,
+                                               use_default_callbacks=False)
         try:
-            return self._node.create_subscription(
-                self._type, self._topic, self._on_image, IMAGE_QOS, event_callbacks=callbacks)
+            return self._node.create_subscription(*arguments, **options,
+                                                  event_callbacks=callbacks)
         except UnsupportedEventTypeError:
             self._loss.counts_losses = False
-            return self._node.create_subscription(
-                self._type, self._topic, self._on_image, IMAGE_QOS)
+            return self._node.create_subscription(*arguments, **options)
 
     def _subscribe_again(self) -> None:
+        old = self._subscription
         try:
             self._subscription = self._subscribe()
         except rclpy_implementation.RCLError as error:
             # An executor's thread may still hold on to the last one, whose type is another.
             self._node.get_logger().debug(f'{self.topic_name}: {error}; trying again')
-        else:
-            self._node.get_logger().info(f'{self.topic_name} carries {self._transport} images')
+            self._is_outdated = True
+            return
+        self._end_before()
+        self._before, self._looks_with_both = old, 0
+        self._node.get_logger().info(
+            f'{self.topic_name} carries {self.transport} images; subscribed '
+            f'{self.profile.reliability.name.lower()}, {self.profile.durability.name.lower()}')
 
-    def _choose_type(self) -> bool:
-        """Take the type that the topic's publishers have; returns whether it is another one."""
-        offered = {info.topic_type
-                   for info in self._node.get_publishers_info_by_topic(self.topic_name)}
-        if not offered or self._transport in {_TRANSPORTS.get(name) for name in offered}:
-            return False
-        for transport in self._follows:
-            if not any(_TRANSPORTS.get(name) == transport for name in offered):
-                continue
-            try:
-                self._type = _message_type(transport)
-            except RuntimeUnavailableError as error:
-                self._say(str(error))
-                return False
-            self._transport = transport
-            return True
-        types = ', '.join(sorted(offered))
-        hint = ''
-        if any(_TRANSPORTS.get(name) in HBM_KINDS for name in offered):
-            hint = ': set image_transport to auto, or is_shared_mem_sub to 1'
-        elif self._transport in HBM_KINDS:
-            hint = ': for these leave is_shared_mem_sub at 0 and set image_topic'
-        self._say(f'{self.topic_name} carries {types}, not the {self._transport} images that '
-                  f'are waited for{hint}')
-        return False
+    def _end(self) -> None:
+        self._end_before()
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            self._node.destroy_subscription(subscription)
 
-    def _say(self, text: str) -> None:
-        if text != self._said:
-            self._said = text
-            self._node.get_logger().warning(text)
+    def _end_before(self) -> None:
+        before, self._before = self._before, None
+        if before is not None:
+            self._node.destroy_subscription(before)
 
-    def _on_image(self, message: ImageMessage) -> None:
-        self._loss.on_image(len(message.data))
-        self._callback(message)
+    def _on_message(self, number: int, message: Any) -> None:
+        if self._before is not None and number == self._number:
+            self._end_before()
+            if _is_same(message, self._last):
+                return
+        self._last = message
+        try:
+            image = message
+            if self.transport == 'raw':
+                image = read_image(message)
+            elif self.transport == 'compressed':
+                image = read_compressed_image(message)
+        except FrameError as error:
+            self._loss.on_image(len(message))
+            self.malformed += 1
+            self._on_malformed(error)
+            return
+        local = self._local
+        if local is not None and self._transport.is_read_as_bytes \
+                and local.is_duplicate(image.stamp, image.frame_id):
+            self.duplicates += 1
+            return
+        self._arrived(image)
+
+    # In the executor's thread, or that of images of this process:
+
+    def _on_local(self, image: ImageMessage) -> None:
+        self._arrived(image)
+
+    def _arrived(self, image: ImageMessage) -> None:
+        size = len(image.data)
+        with self._lock:
+            self._loss.on_image(size)
+        self.statistics.add(size, self._age(image))
+        self._callback(image)
+
+    def _age(self, image: ImageMessage) -> float:
+        """Return the seconds from an image's stamp until now, by the node's clock."""
+        stamp = getattr(image, 'stamp', None)
+        if stamp is None:
+            header = header_of(image)
+            stamp = (header.stamp.sec, header.stamp.nanosec)
+        now = self._node.get_clock().now().nanoseconds
+        return (now - stamp[0] * 10**9 - stamp[1]) * 1e-9
 
     def _on_lost(self, event: Any) -> None:
         self._loss.on_lost(event.total_count_change)
 
+    def _image_topics(self) -> list[str]:
+        return sorted(f'{name} ({kind})' for name, kinds in self._node.get_topic_names_and_types()
+                      for kind in kinds if kind in TRANSPORTS
+                      and self._node.count_publishers(name))
 
-def _message_type(transport: str) -> Any:
-    own: dict[str, Any] = {'raw': Image, 'compressed': CompressedImage}
-    return own.get(transport) or hbm_type(transport)
+    def _say(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._node.get_logger().warning(text)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Return whether two subscriptions gave the same image."""
+    if isinstance(one, bytes) or isinstance(other, bytes) or other is None:
+        return one == other
+    return header_of(one) == header_of(other)
 
 
 def _dds_profile() -> Optional[Path]:

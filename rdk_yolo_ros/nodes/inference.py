@@ -75,7 +75,7 @@ class Inference:
         self._before = PipelineStats()
         self._retired: list[tuple[ServedModel, float]] = []
 
-    # In the executor's thread:
+    # In the executor's thread, `take` also in that of images of this process:
 
     def start(self) -> None:
         """Begin to take images; twice does no harm."""
@@ -106,11 +106,18 @@ class Inference:
     def take(self, message: ImageMessage) -> None:
         """Predict on an image if anybody listens to the result, and if no newer one comes."""
         self._statistics.count('received')
+        pipeline = self.pipeline  # another thread may bring an image while the executor stops
         if not self.model.results.is_watched():
             self._statistics.count('unwatched')
-        elif self.pipeline is not None \
-                and self.pipeline.submit(_Arrival(message, time.monotonic())) is not None:
+        elif pipeline is not None \
+                and pipeline.submit(_Arrival(message, time.monotonic())) is not None:
             self._statistics.count('dropped')
+
+    def refuse(self, error: FrameError) -> None:
+        """Count and name bytes that are no image."""
+        self._statistics.count('received')
+        self._statistics.count('failed')
+        self._complaints.report(f'{self._topic}: an image was left out: {error}')
 
     def replace(self, model: ServedModel) -> None:
         """Go on with another model; frames under way end with the one that they began with."""

@@ -12,7 +12,7 @@ from rclpy.parameter import Parameter
 
 from rdk_yolo_ros.decode import DecodeOptions
 from rdk_yolo_ros.errors import RdkYoloError
-from rdk_yolo_ros.nodes.parameters import class_list, declare, option_parameters, was_given
+from rdk_yolo_ros.nodes.parameters import class_list, declare, given_value, option_parameters
 from rdk_yolo_ros.predictor import Predictor
 
 _NAMES = tuple(spec.name for spec in option_parameters(DecodeOptions()))
@@ -38,7 +38,7 @@ class OptionParameters:
         self._node = node
         self._on_threshold = on_threshold
         specs = option_parameters(DecodeOptions())
-        self._given = {name for name in _NAMES if was_given(node, name)}
+        self._given = {name for name in _NAMES if given_value(node, name) is not None}
         for spec in specs:
             declare(node, spec)
         self._predictor: Optional[Predictor] = None

@@ -128,12 +128,14 @@ def option_parameters(options: DecodeOptions) -> tuple[ParameterSpec, ...]:
     )
 
 
-def was_given(node: Node, name: str) -> bool:
-    """Return whether a value was given for a parameter that is not declared yet."""
-    probe = ParameterDescriptor(dynamic_typing=True)
-    given = node.declare_parameter(name, None, probe).value is not None
+def given_value(node: Node, name: str) -> Any:
+    """Return the value that was given for a parameter, declared or not; None if none was."""
+    if node.has_parameter(name):
+        return node.get_parameter(name).value
+    value = node.declare_parameter(
+        name, None, ParameterDescriptor(dynamic_typing=True)).value
     node.undeclare_parameter(name)
-    return given
+    return value
 
 
 def declare(node: Node, spec: ParameterSpec) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 import time
 from typing import Any, Optional, Union
 
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from std_msgs.msg import Header
@@ -16,6 +17,7 @@ from rdk_yolo_ros.errors import RuntimeUnavailableError
 from rdk_yolo_ros.nodes.parameters import AI_MSGS_TOPIC
 from rdk_yolo_ros.nodes.perception import Work, ai_msgs, perception_targets, performance
 from rdk_yolo_ros.nodes.qos import PERCEPTION_QOS
+from rdk_yolo_ros.nodes.qos_overrides import create_publisher
 from rdk_yolo_ros.predictor import Predictor
 
 _INFO_PERIOD_S = 1.0
@@ -56,11 +58,12 @@ class PerceptionPublisher:
             self._info: Publisher = before._info
             before.end_info()
         else:
-            self._targets = node.create_publisher(
-                self._messages.PerceptionTargets, topic, PERCEPTION_QOS)
-            self._info = node.create_publisher(
-                self._messages.PerceptionInfo, f'{topic}_info', PERCEPTION_QOS)
-        self._timer = node.create_timer(_INFO_PERIOD_S, self._publish_info)
+            self._targets = create_publisher(
+                node, self._messages.PerceptionTargets, topic, PERCEPTION_QOS)
+            self._info = create_publisher(
+                node, self._messages.PerceptionInfo, f'{topic}_info', PERCEPTION_QOS)
+        self._timer = node.create_timer(_INFO_PERIOD_S, self._publish_info,
+                                        clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def end_info(self) -> None:
         """Publish no more PerceptionInfo."""

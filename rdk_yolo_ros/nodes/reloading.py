@@ -14,7 +14,7 @@ from rclpy.node import Node
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
-from rdk_yolo_ros.nodes.spin import USER_ERRORS, one_line
+from rdk_yolo_ros.components.start_errors import USER_ERRORS, one_line
 from rdk_yolo_ros.predictor import Predictor
 
 
@@ -33,6 +33,9 @@ class Reloading:
     """
     Serves `~/reload`: opens a predictor in a thread of its own, then hands it over.
 
+    Attributes:
+        failure: why the last reload failed, or nothing.
+
     Args:
         node: the node.
         open_predictor: returns the new predictor; called in that thread.
@@ -50,6 +53,7 @@ class Reloading:
         self._refusal = refusal
         self._lock = threading.Lock()
         self._job: Optional[_Job] = None
+        self.failure = ''
         # A callback that waits keeps its group to itself, so the service has one of its own,
         # and one that lets a second call in, to refuse it.
         self._service = node.create_service(Trigger, '~/reload', self._on_request,
@@ -63,6 +67,7 @@ class Reloading:
 
     def give_up(self, why: str) -> None:
         """Answer a reload that is under way with a refusal; what it opens is closed."""
+        self.failure = ''
         with self._lock:
             job, self._job = self._job, None
             if job is None:
@@ -120,8 +125,10 @@ class Reloading:
                 why = f'{type(error).__name__}: {why}'
                 self._node.get_logger().debug(''.join(traceback.format_exception(error)))
             self._node.get_logger().error(f'reload failed, the model stays as it is: {why}')
+            self.failure = why
             job.future.set_result((False, f'{why}; the model stays as it is'))
         else:
+            self.failure = ''
             job.future.set_result((True, message))
 
 

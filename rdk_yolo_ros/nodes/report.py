@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_msgs.msg import Header
 
-from rdk_yolo_ros.nodes.diagnostics import Complaints, Statistics, status_message
+from rdk_yolo_ros.nodes.diagnostics import Complaints, Statistics, component_status
+from rdk_yolo_ros.nodes.image_status import ImageStatus
 from rdk_yolo_ros.nodes.image_subscription import ImageSubscription
 from rdk_yolo_ros.nodes.inference import Inference
 from rdk_yolo_ros.nodes.qos import DIAGNOSTICS_QOS
+from rdk_yolo_ros.nodes.reloading import Reloading
 from rdk_yolo_ros.runtimes import RestartingRuntime
 
 _PERIOD_S = 1.0
@@ -31,7 +34,7 @@ class Condition:
         state: 'unconfigured', 'inactive', 'active' or 'finalized'.
         enabled: whether images are wanted while it is active.
         fault: why the last transition failed, or nothing.
-        reloading: whether a reload is under way.
+        reloading: its reloads.
         images: its subscription, while it is configured.
         inference: what images go through, while it is configured.
         facts: what is known of model and configuration, to be shown.
@@ -41,7 +44,7 @@ class Condition:
     state: str = 'unconfigured'
     enabled: bool = True
     fault: str = ''
-    reloading: Callable[[], bool] = lambda: False
+    reloading: Optional[Reloading] = None
     images: Optional[ImageSubscription] = None
     inference: Optional[Inference] = None
     facts: Mapping[str, object] = field(default_factory=dict)
@@ -69,8 +72,11 @@ class Report:
         self._every_second = every_second
         self._ticks = 0
         self._logged = 0
+        self._image_status: Optional[ImageStatus] = None
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', DIAGNOSTICS_QOS)
-        self._timer = node.create_timer(_PERIOD_S, self._tick)
+        # Reports come while a simulation's clock stands still, too, or before there is one.
+        self._timer = node.create_timer(
+            _PERIOD_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _tick(self) -> None:
         self._ticks += 1
@@ -83,10 +89,23 @@ class Report:
     def message(self) -> DiagnosticArray:
         """Return the state now."""
         level, summary = self._verdict()
-        header = Header(stamp=self._node.get_clock().now().to_msg())
-        name = f'{self._node.get_fully_qualified_name().lstrip("/")}: inference'
-        return status_message(header, name, str(self._condition.facts.get('runtime', '')), level,
-                              summary, self._values())
+        condition = self._condition
+        name = self._node.get_fully_qualified_name().lstrip('/')
+        statuses = [component_status(
+            f'{name}: inference', str(condition.facts.get('runtime', '')), level, summary,
+            self._values())]
+        why_not = (condition.state if condition.state != 'active' else
+                   '' if condition.enabled else 'disabled')
+        if condition.images is None:
+            # Always there, so that an aggregator may expect it.
+            statuses.append(component_status(
+                f'{name}: images', '', DiagnosticStatus.OK, f'not subscribed: {why_not}', {}))
+        else:
+            if self._image_status is None or self._image_status.images is not condition.images:
+                self._image_status = ImageStatus(f'{name}: images', condition.images)
+            statuses.append(self._image_status.status(why_not))
+        return DiagnosticArray(header=Header(stamp=self._node.get_clock().now().to_msg()),
+                               status=statuses)
 
     def _runtime(self) -> Optional[RestartingRuntime]:
         inference = self._condition.inference
@@ -122,15 +141,20 @@ class Report:
             publishers = images.publisher_count()
             what = f'although it has {publishers} publisher(s)' if publishers else 'no publisher'
             return DiagnosticStatus.WARN, f'no images on {images.topic_name}: {what}'
+        if condition.reloading is not None and condition.reloading.failure:
+            return DiagnosticStatus.WARN, ('the last reload failed, the model before it goes on: '
+                                           f'{condition.reloading.failure}')
         if self._statistics.rate('unwatched') > 0 and not self._statistics.rate('published'):
             return DiagnosticStatus.OK, 'idle: nobody subscribes to a result'
         return DiagnosticStatus.OK, 'running'
 
     def _values(self) -> dict[str, object]:
         statistics, condition = self._statistics, self._condition
+        reloading = condition.reloading
         values: dict[str, object] = {
             'lifecycle state': condition.state, 'enabled': condition.enabled,
-            'reloading': condition.reloading(), **condition.facts}
+            'reloading': bool(reloading and reloading.is_running),
+            'reload failure': (reloading and reloading.failure) or 'none', **condition.facts}
         if condition.images is not None:
             values['image topic'] = condition.images.topic_name
             values['image transport'] = condition.images.transport
@@ -144,7 +168,8 @@ class Report:
             values['dropped: a newer image came first'] = stats.dropped
             values['dropped: nobody subscribes'] = statistics.total('unwatched')
             values['dropped: overtaken'] = stats.late
-            values['dropped: failed'] = stats.failed
+            values['dropped: failed'] = stats.failed + (
+                condition.images.malformed if condition.images else 0)
             values['dropped: given up'] = stats.timed_out
             values['inference timeouts'] = statistics.total('inference timeout')
         runtime = self._runtime()

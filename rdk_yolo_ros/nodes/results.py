@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Optional, Union
 
 from rclpy.node import Node
@@ -12,11 +12,14 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Classification, Detection2DArray, LabelInfo
 
 from rdk_yolo_ros import cdr
+from rdk_yolo_ros.components.intra_process import IntraProcessPublisher
 from rdk_yolo_ros.detections import Classifications, Detections
 from rdk_yolo_ros.nodes.images import stamp_of
+from rdk_yolo_ros.nodes.local_results import LocalResult
 from rdk_yolo_ros.nodes.perception import Work
 from rdk_yolo_ros.nodes.perception_publisher import PerceptionPublisher
 from rdk_yolo_ros.nodes.qos import LATCHED_QOS, RESULT_QOS
+from rdk_yolo_ros.nodes.qos_overrides import create_publisher
 
 
 class ResultPublishers:
@@ -38,12 +41,15 @@ class ResultPublishers:
         perception: see above.
         before: whose topics are taken over, so that their subscribers miss nothing; `release`
             then ends those of its topics that this one does not have.
+        intra_process: hand detections to nodes of the same process as they are; messages are
+            written while anybody else listens.
 
     """
 
     def __init__(self, node: Node, task: str, names: Sequence[str], class_id_format: str,
                  perception: Optional[PerceptionPublisher] = None,
-                 before: Optional[ResultPublishers] = None) -> None:
+                 before: Optional[ResultPublishers] = None, *,
+                 intra_process: bool = False) -> None:
         self._node = node
         self.perception = perception
         # What is in ai_msgs beyond boxes and classes.
@@ -59,10 +65,14 @@ class ResultPublishers:
             'mask': Image if task == 'segment' else None}
         had = {} if before is None else before._topics
         self._topics: dict[str, Publisher] = {
-            name: had.get(name) or node.create_publisher(kind, f'~/{name}', RESULT_QOS)
+            name: had.get(name) or create_publisher(node, kind, f'~/{name}', RESULT_QOS)
             for name, kind in wanted.items() if kind is not None}
-        self._topics['label_info'] = had.get('label_info') or node.create_publisher(
-            LabelInfo, '~/label_info', LATCHED_QOS)
+        self._topics['label_info'] = had.get('label_info') or create_publisher(
+            node, LabelInfo, '~/label_info', LATCHED_QOS)
+        self._local = {
+            name: IntraProcessPublisher(node, publisher.topic_name)
+            for name, publisher in self._topics.items()
+            if intra_process and name in ('detections', 'keypoints', 'mask')}
         self._detections = self._topics.get('detections')
         self._classification = self._topics.get('classification')
         self._keypoints = self._topics.get('keypoints')
@@ -115,13 +125,22 @@ class ResultPublishers:
 
     def _publish_detections(self, detections: Detections, stamp: tuple[int, int], frame_id: str,
                             hw: tuple[int, int]) -> None:
-        if self._detections is not None and _has_listener(self._detections):
-            self._detections.publish(self._detections_writer.write(detections, stamp, frame_id))
-        if self._keypoints is not None and detections.keypoints is not None \
-                and _has_listener(self._keypoints):
-            self._keypoints.publish(cdr.write_keypoints(detections, stamp, frame_id))
-        if self._mask is not None and detections.masks is not None and _has_listener(self._mask):
-            self._mask.publish(cdr.write_image(cdr.label_image(detections, stamp, frame_id, hw)))
+        written: dict[str, Callable[[], bytes]] = {
+            'detections': lambda: self._detections_writer.write(detections, stamp, frame_id)}
+        if detections.keypoints is not None:
+            written['keypoints'] = lambda: cdr.write_keypoints(detections, stamp, frame_id)
+        if detections.masks is not None:
+            written['mask'] = lambda: cdr.write_image(
+                cdr.label_image(detections, stamp, frame_id, hw))
+        for name, write in written.items():
+            publisher, local = self._topics.get(name), self._local.get(name)
+            if publisher is None or not _has_listener(publisher):
+                continue
+            if local is not None and local.has_local():
+                local.publish(LocalResult(stamp, frame_id, detections, self._names))
+                if not local.dds_listeners(publisher):
+                    continue
+            publisher.publish(write())
 
     def publish_label_info(self, header: Header, threshold: float) -> None:
         """Publish the class names and the threshold; whoever subscribes later gets them, too."""

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from pathlib import Path
 import threading
-from typing import Optional
+from typing import Any, Optional
 
+from rclpy.node import Node
+
+from rdk_yolo_ros.errors import WorkConfigError
 from rdk_yolo_ros.frame import Frame
+from rdk_yolo_ros.nodes.perception_publisher import perception_publisher
 from rdk_yolo_ros.nodes.results import ResultPublishers
 from rdk_yolo_ros.predictor import Prediction, Predictor
+from rdk_yolo_ros.share import find_file
 
 # How long the model may take to close.
 _CLOSING_S = 1.0
@@ -79,3 +86,60 @@ class ServedModel:
             self._closing.start()
         self._closing.join(patience)
         return not self._closing.is_alive()
+
+
+def open_predictor(given: Mapping[str, Any]) -> Predictor:
+    """
+    Open the model of the work configuration that the node's parameters name.
+
+    Args:
+        given: the START_PARAMETERS' values.
+
+    Raises:
+        RdkYoloError: configuration or model cannot be used.
+
+    """
+    config_file = given['config_file']
+    if not config_file:
+        raise WorkConfigError('parameter config_file is not set, expected the path of a work '
+                              'configuration: --ros-args -p config_file:=PATH')
+    try:
+        path = find_file(config_file, base_dir=Path.cwd())
+    except FileNotFoundError as error:
+        raise WorkConfigError(f'parameter config_file is {config_file!r}, {error}') from None
+    return Predictor.from_config(
+        path, runtime=None if given['runtime'] == 'auto' else given['runtime'],
+        slots=given['slots'] or None, inference_timeout=given['inference_timeout'] or None)
+
+
+def serve(node: Node, predictor: Predictor, given: Mapping[str, Any], owned: bool,
+          rate: Callable[[], float], before: Optional[ServedModel] = None, *,
+          intra_process: bool = False) -> ServedModel:
+    """
+    Return a predictor with its topics.
+
+    Args:
+        node: the node that publishes.
+        predictor: what predicts.
+        given: the START_PARAMETERS' values.
+        owned: whether the predictor goes when the model does.
+        rate: returns how many results a second there are.
+        before: whose topics are taken over.
+        intra_process: whether nodes of the same process get results as they are.
+
+    """
+    runtime = predictor.runtime
+    results = None if before is None else before.results
+    perception = perception_publisher(node, given, predictor, rate,
+                                      None if results is None else results.perception)
+    results = ResultPublishers(node, predictor.task, tuple(predictor.class_names or ()),
+                               given['class_id_format'], perception, results,
+                               intra_process=intra_process)
+    slots = min(given['slots'] or runtime.slots, runtime.slots)
+    if slots < given['slots']:
+        node.get_logger().warning(f"slots is {given['slots']}, but the {runtime.name} runtime "
+                                  f'takes {slots} at once')
+    timeout = predictor.give_up_after
+    if not owned:
+        timeout = given['inference_timeout'] or timeout
+    return ServedModel(predictor, results, slots, timeout, owned)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import array
 from collections.abc import Sequence
+import dataclasses
 import sys
 import time
-from typing import Any, Optional, Union
+from typing import Any, NamedTuple, Optional
 
 from builtin_interfaces.msg import Time
 import numpy as np
 from rcl_interfaces.msg import SetParametersResult
 import rclpy
-from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
 
+from rdk_yolo_ros.cdr import CompressedImageArray, ImageArray
+from rdk_yolo_ros.components.intra_process import AnyImage
 from rdk_yolo_ros.errors import RdkYoloError
 from rdk_yolo_ros.frame import Frame
 from rdk_yolo_ros.image_sources import (
@@ -30,6 +32,8 @@ from rdk_yolo_ros.image_sources import (
     conform,
     open_source,
 )
+from rdk_yolo_ros.nodes.image_publisher import ImagePublisher
+from rdk_yolo_ros.nodes.opencv_threads import keep_to_own_threads
 from rdk_yolo_ros.nodes.parameters import ParameterSpec, declare
 from rdk_yolo_ros.nodes.spin import run_node
 
@@ -75,20 +79,30 @@ _PARAMETERS = (
                   value_range=(0, 100)),
 )
 
-# The image, its calibration, and whether the stamp in them is the source's own.
-Ready = tuple[Union[Image, CompressedImage], CameraInfo, bool]
+
+class _Ready(NamedTuple):
+    image: AnyImage
+    info: CameraInfo  # without its header, which is the image's
+    stamped: bool  # whether the image's stamp is the source's own
 
 
 class SourceNode(Node):
     """
     Publishes images and their CameraInfo at a set rate.
 
+    Args:
+        node_name: the node's name.
+        use_intra_process_comms: hand images over to nodes of the same process as they are. DDS
+            gets them, too, while somebody else subscribes.
+        kwargs: rclpy Node's own keyword arguments.
+
     Attributes:
         done: a future; its result is the process' exit code after the last image.
 
     """
 
-    def __init__(self, node_name: str = 'source', **kwargs: Any) -> None:
+    def __init__(self, node_name: str = 'source', *, use_intra_process_comms: bool = False,
+                 **kwargs: Any) -> None:
         """
         Open the source and start publishing as soon as the node is spun.
 
@@ -98,15 +112,17 @@ class SourceNode(Node):
 
         """
         super().__init__(node_name, **kwargs)
+        keep_to_own_threads()
         self.done = Future()
-        self._prefetch: Optional[Prefetch[Ready]] = None
+        self._prefetch: Optional[Prefetch[_Ready]] = None
+        self._images: Optional[ImagePublisher] = None
         try:
-            self._start()
+            self._start(use_intra_process_comms)
         except BaseException:
             self.destroy_node()
             raise
 
-    def _start(self) -> None:
+    def _start(self, use_intra_process_comms: bool) -> None:
         for spec in _PARAMETERS:
             declare(self, spec)
         source = open_source(self._value('source'), self._value('width'), self._value('height'),
@@ -118,10 +134,9 @@ class SourceNode(Node):
         if self._value('reliability') == 'reliable':
             qos.reliability = ReliabilityPolicy.RELIABLE
         topic = self._value('image_topic')
-        if self._value('encoding') == 'jpeg':
-            self._images = self.create_publisher(CompressedImage, f'{topic}/compressed', qos)
-        else:
-            self._images = self.create_publisher(Image, topic, qos)
+        compressed = self._value('encoding') == 'jpeg'
+        self._images = ImagePublisher(self, f'{topic}/compressed' if compressed else topic,
+                                      compressed, qos, use_intra_process_comms)
         self._infos = self.create_publisher(CameraInfo, self._value('camera_info_topic'), qos)
         self._waits_for = self._value('wait_for_subscribers')
         self._conversion = (self._value('encoding'), self._value('width'), self._value('height'),
@@ -147,13 +162,16 @@ class SourceNode(Node):
 
     def flush(self) -> None:
         """Let the last images reach their readers; takes a second at most."""
-        self._images.wait_for_all_acked(Duration(seconds=1.0))
+        assert self._images is not None
+        self._images.wait_for_all_acked(1.0)
         # A best-effort reader acknowledges nothing.
         time.sleep(0.2)
 
     def destroy_node(self) -> bool:
         """Stop reading, then destroy the node; return whether the reading thread has ended."""
         stopped = self._prefetch is None or self._prefetch.close()
+        if self._images is not None:
+            self._images.close()
         super().destroy_node()
         return stopped
 
@@ -165,37 +183,36 @@ class SourceNode(Node):
         size = (width or 640) * (height or 480) * (3 if encoding == 'bgr8' else 1.5)
         return min(_MOST_KEPT, max(8, int(_KEPT_BYTES / size)))
 
-    def _prepare(self, image: SourceImage) -> Ready:
-        """Make the messages, in the reading thread: what is left for the tick is the stamp."""
+    def _prepare(self, image: SourceImage) -> _Ready:
+        """Make, in the reading thread, what the tick only stamps and publishes."""
         encoding, width, height, color_range = self._conversion
         frame = conform(image.frame, encoding, width, height, color_range)
         height, width = frame.hw
-        message: Union[Image, CompressedImage]
+        stamp, stamped = (0, 0), False
+        if self._use_source_stamp and image.stamp:
+            stamp, stamped = divmod(image.stamp, 10**9), True
+        frame_id = self._frame_id or image.frame_id or 'camera'
+        data = _pixels(frame, encoding)
+        ready: AnyImage
         if encoding == 'jpeg':
-            message = CompressedImage(format='jpeg')
+            ready = CompressedImageArray(stamp, frame_id, 'jpeg', data)
         else:
-            message = Image(encoding=encoding, height=height, width=width,
-                            step=width * (3 if encoding == 'bgr8' else 1))
-        message.data = _message_data(frame, encoding)
-        message.header.frame_id = self._frame_id or image.frame_id or 'camera'
-        stamped = self._use_source_stamp and bool(image.stamp)
-        if stamped and image.stamp is not None:
-            message.header.stamp = Time(sec=image.stamp // 10**9, nanosec=image.stamp % 10**9)
+            ready = ImageArray(stamp, frame_id, height, width, encoding, 0,
+                               width * (3 if encoding == 'bgr8' else 1), data)
         calibration = (image.calibration or Calibration.pinhole(*image.frame.hw[::-1])
                        ).fitted(width, height)
-        info = CameraInfo(header=message.header, height=height, width=width,
-                          distortion_model=calibration.model, d=calibration.d, k=calibration.k,
-                          r=calibration.r, p=calibration.p)
-        return message, info, stamped
+        info = CameraInfo(height=height, width=width, distortion_model=calibration.model,
+                          d=calibration.d, k=calibration.k, r=calibration.r, p=calibration.p)
+        return _Ready(ready, info, stamped)
 
     def _leave_out(self, error: RdkYoloError) -> None:
         self.get_logger().warning(f'left out: {error}', throttle_duration_sec=1.0)
 
     def _tick(self) -> None:
-        if self.done.done() or self._prefetch is None:
+        if self.done.done() or self._prefetch is None or self._images is None:
             return
         if self._waits_for:
-            if self._images.get_subscription_count() < self._waits_for:
+            if self._images.subscription_count() < self._waits_for:
                 self.get_logger().info(
                     f'waiting for {self._waits_for} subscription(s) to '
                     f'{self._images.topic_name}', throttle_duration_sec=5.0)
@@ -212,17 +229,21 @@ class SourceNode(Node):
             self.done.set_result(1)
             return
         if ready is not None:
-            self._publish(*ready)
+            self._publish(self._images, ready)
         self._report()
 
-    def _publish(self, image: Union[Image, CompressedImage], info: CameraInfo,
-                 stamped: bool) -> None:
-        if not stamped:
-            image.header.stamp = self.get_clock().now().to_msg()
-            info.header = image.header
+    def _publish(self, images: ImagePublisher, ready: _Ready) -> None:
+        image = ready.image
+        if not ready.stamped:
+            now = self.get_clock().now().nanoseconds
+            image = dataclasses.replace(image, stamp=divmod(now, 10**9))
         # The smaller message first: whoever pairs the two has it when the image arrives.
-        self._infos.publish(info)
-        self._images.publish(image)
+        if self._infos.get_subscription_count():
+            seconds, nanoseconds = image.stamp
+            ready.info.header = Header(stamp=Time(sec=seconds, nanosec=nanoseconds),
+                                       frame_id=image.frame_id)
+            self._infos.publish(ready.info)
+        images.publish(image)
         self._published += 1
 
     def _report(self) -> None:
@@ -249,8 +270,8 @@ class SourceNode(Node):
         return SetParametersResult(successful=True)
 
 
-def _message_data(frame: Frame, encoding: str) -> array.array:
-    """Return the pixels as the one type that rclpy takes over without looking at every byte."""
+def _pixels(frame: Frame, encoding: str) -> np.ndarray:
+    """Return what an image message's data are, uint8 (n,), read-only."""
     height, width = frame.hw
     row_bytes = width * (3 if encoding == 'bgr8' else 1)
     if encoding == 'jpeg':
@@ -260,8 +281,9 @@ def _message_data(frame: Frame, encoding: str) -> array.array:
         pixels = frame.data[:row_bytes * (height if encoding == 'bgr8' else height * 3 // 2)]
     else:
         pixels = frame.to_nv12(frame.color_range) if encoding == 'nv12' else frame.to_bgr()
-    data = array.array('B')
-    data.frombytes(np.ascontiguousarray(pixels).data.cast('B'))
+    # A view, so that nothing of whoever made the pixels becomes read-only.
+    data = np.ascontiguousarray(pixels).reshape(-1).view()
+    data.flags.writeable = False
     return data
 
 

@@ -16,10 +16,13 @@ import rclpy
 from rclpy.node import Node
 
 from rdk_yolo_ros.components.start_errors import USER_ERRORS, one_line
+from rdk_yolo_ros.nodes.left_shared_memory import remove_left_segments
 
 # A Ctrl-C that lands in rclpy's C++ becomes some other error there, a moment before rclpy's own
 # thread has ended the context.
 _SIGNAL_S = 0.3
+# A thread that is about to end has so long for it.
+_THREADS_S = 0.1
 
 
 def run_node(make_node: Callable[[], Node], name: str,
@@ -42,6 +45,8 @@ def run_node(make_node: Callable[[], Node], name: str,
     initialised = False
     try:
         try:
+            # A node that is killed and started again, again and again, must not fill the memory.
+            remove_left_segments()
             rclpy.init(args=None if args is None else list(args))
             initialised = True
             # spin's executor, which in a context that a signal has ended writes a traceback.
@@ -66,13 +71,24 @@ def run_node(make_node: Callable[[], Node], name: str,
             if node is not None:
                 stopped = node.destroy_node() is not False
             rclpy.try_shutdown()
-    if not stopped:
+    if not stopped or _threads_run(_THREADS_S):
         # A thread still runs, in a call that does not return: taking libraries down under it
         # would crash.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
     return 0
+
+
+def _threads_run(patience: float) -> bool:
+    """Return whether a daemon thread still runs in `patience` seconds."""
+    deadline = time.monotonic() + patience
+    for thread in threading.enumerate():
+        if thread.daemon and thread is not threading.current_thread():
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                return True
+    return False
 
 
 def _has_ended(patience: float) -> bool:

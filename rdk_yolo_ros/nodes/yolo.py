@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 import sys
 import time
 import traceback
@@ -13,23 +12,23 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
-from rdk_yolo_ros.errors import WorkConfigError
+from rdk_yolo_ros.components.start_errors import USER_ERRORS, one_line
+from rdk_yolo_ros.errors import FrameError
 from rdk_yolo_ros.nodes.diagnostics import Complaints, Statistics
 from rdk_yolo_ros.nodes.image_subscription import ImageSubscription
 from rdk_yolo_ros.nodes.images import ImageMessage
 from rdk_yolo_ros.nodes.inference import Inference
 from rdk_yolo_ros.nodes.library_log import LibraryLog
+from rdk_yolo_ros.nodes.opencv_threads import keep_to_own_threads
+from rdk_yolo_ros.nodes.opening import open_while_up
 from rdk_yolo_ros.nodes.options import OptionParameters
 from rdk_yolo_ros.nodes.parameters import START_PARAMETERS, declare, take_aliases
-from rdk_yolo_ros.nodes.perception_publisher import perception_publisher
 from rdk_yolo_ros.nodes.reloading import Reloading
 from rdk_yolo_ros.nodes.report import Condition, Report
-from rdk_yolo_ros.nodes.results import ResultPublishers
-from rdk_yolo_ros.nodes.served_model import ServedModel
-from rdk_yolo_ros.nodes.spin import USER_ERRORS, one_line, run_node
+from rdk_yolo_ros.nodes.served_model import ServedModel, open_predictor, serve
+from rdk_yolo_ros.nodes.spin import run_node
 from rdk_yolo_ros.predictor import Predictor
 from rdk_yolo_ros.runtimes import Runtime
-from rdk_yolo_ros.share import find_file
 
 # Deactivating is promised to take less than 100 ms, so an inference under way gets this long.
 _STOPPING_S = 0.05
@@ -63,7 +62,9 @@ class YoloNode(LifecycleNode):
     def __init__(self, node_name: str = 'yolo', *, predictor: Optional[Predictor] = None,
                  use_intra_process_comms: bool = False, **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
+        keep_to_own_threads()
         self._passed_in = predictor
+        self._intra_process = use_intra_process_comms
         self._inference: Optional[Inference] = None
         self._images: Optional[ImageSubscription] = None
         self._reloading: Optional[Reloading] = None
@@ -90,9 +91,9 @@ class YoloNode(LifecycleNode):
         self._report = Report(self, self._condition, self._statistics, self._complaints,
                               self._every_second)
         self._enable_service = self.create_service(SetBool, '~/enable', self._on_enable)
-        self._reloading = Reloading(self, lambda: _open_predictor(self._given), self._take_over,
+        self._reloading = Reloading(self, lambda: open_predictor(self._given), self._take_over,
                                     self._why_not_reload)
-        self._condition.reloading = lambda: bool(self._reloading and self._reloading.is_running)
+        self._condition.reloading = self._reloading
 
     def _start(self) -> None:
         for transition in (self.trigger_configure, self.trigger_activate):
@@ -153,8 +154,10 @@ class YoloNode(LifecycleNode):
     def _configure(self) -> None:
         given = self._given
         self._images = self._condition.images = ImageSubscription(
-            self, given['image_topic'], given['image_transport'], self._on_image)
-        predictor = self._passed_in or _open_predictor(given)
+            self, given['image_topic'], given['image_transport'], self._on_image,
+            self._intra_process, on_malformed=self._on_malformed)
+        predictor = self._passed_in or open_while_up(
+            self.context, lambda: open_predictor(given))
         try:
             model = self._serve(predictor)
         except BaseException:
@@ -168,22 +171,10 @@ class YoloNode(LifecycleNode):
 
     def _serve(self, predictor: Predictor, before: Optional[ServedModel] = None) -> ServedModel:
         """Return the predictor with its topics, held to the parameters."""
-        given, runtime = self._given, predictor.runtime
         self._options.hold(predictor)
-        results = before.results if before else None
-        results = ResultPublishers(
-            self, predictor.task, tuple(predictor.class_names or ()), given['class_id_format'],
-            perception_publisher(self, given, predictor,
-                                 lambda: self._statistics.rate('published'),
-                                 results.perception if results else None), results)
-        slots = min(given['slots'] or runtime.slots, runtime.slots)
-        if slots < given['slots']:
-            self.get_logger().warning(f"slots is {given['slots']}, but the {runtime.name} runtime "
-                                      f'takes {slots} at once')
-        timeout = predictor.give_up_after
-        if self._passed_in is not None:
-            timeout = given['inference_timeout'] or timeout
-        return ServedModel(predictor, results, slots, timeout, self._passed_in is None)
+        return serve(self, predictor, self._given, self._passed_in is None,
+                     lambda: self._statistics.rate('published'), before,
+                     intra_process=self._intra_process)
 
     def _introduce(self, model: ServedModel) -> None:
         predictor, images = model.predictor, self._images
@@ -242,6 +233,8 @@ class YoloNode(LifecycleNode):
         if self._inference is not None:
             self._inference.stop(_ENDING_S)
             stopped = self._inference.close()
+        if self._images is not None:
+            self._images.close()
         self._library_log.close()
         super().destroy_node()
         # rclpy leaves this to the garbage collector, and until then the node to the graph.
@@ -292,6 +285,10 @@ class YoloNode(LifecycleNode):
         if self._inference is not None:
             self._inference.take(message)
 
+    def _on_malformed(self, error: FrameError) -> None:
+        if self._inference is not None:
+            self._inference.refuse(error)
+
     def _publish_label_info(self, threshold: float) -> None:
         if self._inference is not None and self._condition.state == 'active':
             self._inference.model.results.publish_label_info(
@@ -302,20 +299,6 @@ class YoloNode(LifecycleNode):
             self._images.check(time.monotonic())
         if self._inference is not None:
             self._inference.tidy()
-
-
-def _open_predictor(given: dict[str, Any]) -> Predictor:
-    config_file = given['config_file']
-    if not config_file:
-        raise WorkConfigError('parameter config_file is not set, expected the path of a work '
-                              'configuration: --ros-args -p config_file:=PATH')
-    try:
-        path = find_file(config_file, base_dir=Path.cwd())
-    except FileNotFoundError as error:
-        raise WorkConfigError(f'parameter config_file is {config_file!r}, {error}') from None
-    return Predictor.from_config(
-        path, runtime=None if given['runtime'] == 'auto' else given['runtime'],
-        slots=given['slots'] or None, inference_timeout=given['inference_timeout'] or None)
 
 
 def main(args: Optional[Sequence[str]] = None) -> int:

@@ -30,7 +30,17 @@ def started(monkeypatch):
         nodes[executable] = {name: value.evaluate(LaunchContext())
                              for name, value in parameters[0].items()}
 
+    def note_component(name, plugin, parameters, extra_arguments, **kwargs):
+        assert extra_arguments == [{'use_intra_process_comms': True}]
+        note(plugin, parameters)
+        return name
+
+    def note_container(composable_node_descriptions, **kwargs):
+        nodes['container'] = {**kwargs, 'names': composable_node_descriptions}
+
     monkeypatch.setattr(module, 'Node', note)
+    monkeypatch.setattr(module, 'ComposableNode', note_component)
+    monkeypatch.setattr(module, 'ComposableNodeContainer', note_container)
 
     def start(**arguments):
         nodes.clear()
@@ -126,3 +136,27 @@ def test_the_source_node_publishes_no_shared_memory_images_and_that_is_said(star
     assert 'is_shared_mem_sub:=true has no effect' in line
     assert 'use_source:=false' in line
     assert 'is_shared_mem_sub' not in nodes['yolo']
+
+
+def test_the_overlay_is_started_on_request_and_gets_the_topic_that_the_yolo_node_gets(started):
+    lines, nodes = started(overlay='true', encoding='jpeg', image_topic='eye')
+    assert lines == []
+    assert nodes['overlay'] == {'image_topic': 'eye/compressed'}
+    assert nodes['yolo']['image_topic'] == 'eye/compressed'
+    _, nodes = started(overlay='true', overlay_encoding='nv12', use_source='false',
+                       is_shared_mem_sub='true')
+    assert nodes['overlay'] == {'image_topic': '/hbmem_img', 'encoding': 'nv12'}
+
+
+def test_in_one_process_all_nodes_have_what_they_have_in_three(started):
+    arguments = {'overlay': 'true', 'config_file': 'some.json', 'width': '1920', 'slots': '2'}
+    _, apart = started(**arguments)
+    lines, together = started(**arguments, composed='true', namespace='front')
+    assert lines == []
+    container = together.pop('container')
+    assert container['executable'] == 'component_container'
+    assert container['namespace'] == 'front'
+    assert container['names'] == ['source', 'yolo', 'overlay']
+    assert together == {'rdk_yolo_ros::SourceNode': apart['source'],
+                        'rdk_yolo_ros::YoloNode': apart['yolo'],
+                        'rdk_yolo_ros::OverlayNode': apart['overlay']}

@@ -101,7 +101,9 @@ def test_1080p_arrives(graph, start, large_bag):
 
 
 def test_without_the_profile_the_log_says_what_is_lost(start, no_profile, large_bag):
-    yolo = start('yolo', env=no_profile, config_file=config('detect'))
+    # Following the source it would be reliable, and get what is lost sent again.
+    yolo = start('yolo', env=no_profile, config_file=config('detect'),
+                 **{'qos_overrides./image_raw.subscription.reliability': 'best_effort'})
     start('source', env=no_profile, source=large_bag, rate=30.0, wait_for_subscribers=1)
     line = yolo.wait_for_line('FASTRTPS_DEFAULT_PROFILES_FILE', limit=60.0)
     assert 'shared_memory.xml' in line

@@ -204,9 +204,26 @@ def test_a_listener_outside_is_seen_beside_a_local_one_that_dds_does_not_match(
     publisher = graph.publisher(Image, 'image', IMAGE_QOS)
     local = IntraProcessPublisher(graph.node, 'image')
     subscribe(graph.node)  # the node has no DDS subscription at all
-    other_graph.node.create_subscription(Image, 'image', lambda _: None, IMAGE_QOS)
+    viewer = Node('viewer', context=other_graph.context)
+    viewer.create_subscription(Image, 'image', lambda _: None, IMAGE_QOS)
     wait_until(lambda: publisher.get_subscription_count() == 1)
     wait_until(lambda: local.dds_listeners(publisher))
+    viewer.destroy_node()
+    wait_until(lambda: not local.dds_listeners(publisher))
+
+
+def test_a_subscription_without_a_callback_is_served_elsewhere(
+        graph, subscribe, wait_until):
+    publisher = graph.publisher(Image, 'image', IMAGE_QOS)
+    local = IntraProcessPublisher(graph.node, 'image')
+    graph.node.create_subscription(Image, 'image', lambda _: None, IMAGE_QOS)
+    subscription = IntraProcessSubscription(graph.node, 'image', None)
+    wait_until(lambda: publisher.get_subscription_count() == 1)
+    wait_until(lambda: not local.dds_listeners(publisher))
+    local.publish(image(7))
+    assert subscription.is_duplicate((7, 500), 'camera')
+    assert subscription.close()
+    assert local.dds_listeners(publisher)
 
 
 def test_closing_under_load_ends_every_thread(graph, subscribe):

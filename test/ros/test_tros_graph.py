@@ -148,6 +148,7 @@ def test_the_publisher_s_kind_is_followed_and_pixels_are_not_copied_again(
         graph, camera, wait_until, transport, checked_by):
     received = []
     images = ImageSubscription(graph.node, '/some_images', transport, received.append)
+    images.open()
     assert images.transport == ('HbmMsg1080P' if transport == 'shared_mem' else 'raw')
     camera('HbmMsg540P', 'nv12', 96, 54, topic='/some_images')
 
@@ -189,7 +190,7 @@ def test_malformed_images_are_counted_and_named_and_the_next_good_one_is_process
     results = graph.record(PerceptionTargets, '/hobot_dnn_detection')
     states = graph.record(DiagnosticArray, '/diagnostics')
     # Before any image arrives: whoever listens is discovered, and so is the publisher's type.
-    wait_until(yolo._results.is_watched)
+    wait_until(yolo._inference.model.results.is_watched)
     wait_until(lambda: yolo._images.transport == 'HbmMsg480P'
                and publisher.get_subscription_count() == 1, what='the subscription')
     good = image_message('HbmMsg480P', 'nv12', film(640, 480, 1)[0].image)

@@ -370,7 +370,14 @@ def test_thresholds_and_classes_change_while_the_node_runs(graph, predictor, sta
     ('score_threshold', float('nan'), 'score_threshold'),
     ('score_threshold', 'high', 'DOUBLE'),
     ('max_detections', 0, 'max_detections'),
-    ('classes', ['persn'], 'person'),
+    ('classes', ['persn'], 'did you mean person?'),
+    ('classes', ['unicorn'], 'the classes are person, ball, robot'),
+    ('score_threshold', -0.1, 'score_threshold'),
+    ('nms_threshold', 1.01, 'nms_threshold'),
+    ('nms_top_k', 0, 'nms_top_k'),
+    ('nms_top_k', 2.0, 'INTEGER'),
+    ('max_detections', 65536, 'max_detections'),
+    ('autostart', False, 'read-only'),
     ('classes', [17], '17'),
     ('classes', True, 'array of class names'),
     ('classes', 0.5, 'array of class names'),
@@ -492,7 +499,8 @@ def test_the_documentation_lists_the_parameters_as_they_are_declared(graph, pred
         assert changeable is not descriptor.read_only, name
         assert kind == TYPES[node.get_parameter(name).type_], name
         if default.startswith('`'):
-            assert default.strip('`') == str(value), name
+            shown = str(value).lower() if isinstance(value, bool) else str(value)
+            assert default.strip('`') == shown, name
         else:
             assert name == 'config_file' or hasattr(predictor.options, name), name
         ranges = [*descriptor.integer_range, *descriptor.floating_point_range]
@@ -518,7 +526,7 @@ def test_diagnostics_tell_rates_drops_and_latencies(predictor, start, images, wa
         message.header.stamp = node.get_clock().now().to_msg()
         images.publish(message)
         time.sleep(0.02)
-    (status,) = statuses.messages[-1].status
+    status = statuses.messages[-1].status[0]
     assert status.name == 'yolo: inference'
     assert status.level == DiagnosticStatus.OK
     values = {pair.key: pair.value for pair in status.values}
@@ -550,10 +558,10 @@ def test_a_slow_camera_is_no_missing_one(predictor, start, images, watch, wait_u
     wait_until(lambda: node._statistics.total('published') == 1)
     node._report._tick()  # two reports without an image between them
     node._report._tick()
-    (status,) = node._report.message().status
+    status = node._report.message().status[0]
     assert (status.level, status.message) == (DiagnosticStatus.OK, 'running')
     node._statistics._clock = lambda: time.monotonic() + 10.0
-    (status,) = node._report.message().status
+    status = node._report.message().status[0]
     assert status.level == DiagnosticStatus.WARN
     assert status.message == 'no images on /image_raw: although it has 1 publisher(s)'
 
@@ -572,7 +580,7 @@ def test_a_model_that_hangs_is_given_up_and_told_of(graph, predictor, images, wa
     predictor.gate.clear()
     node._inference.pipeline.submit(arrival())
     wait_until(lambda: node._statistics.total('inference timeout') == 1)
-    (status,) = node._report.message().status
+    status = node._report.message().status[0]
     assert status.level == DiagnosticStatus.WARN
     assert status.message.startswith('1 inference(s) were given up and have not returned')
     values = {pair.key: pair.value for pair in status.values}
@@ -599,7 +607,7 @@ def test_a_model_that_never_returns_is_an_error(graph, predictor, wait_until):
         node._inference.pipeline.submit(arrival(calls))
         wait_until(lambda calls=calls: predictor.calls == calls)
         wait_until(lambda calls=calls: node._inference.pipeline.stats.timed_out == calls)
-    (status,) = node._report.message().status
+    status = node._report.message().status[0]
     assert status.level == DiagnosticStatus.ERROR
     assert '3 inferences have not returned, no slot is left' in status.message
     predictor.gate.set()
@@ -658,7 +666,7 @@ def test_a_lost_runtime_s_state_is_told_and_its_frames_are_counted_quietly(
         for count in range(1, 6):
             node._inference.pipeline.submit(arrival(count))
             wait_until(lambda count=count: node._statistics.total('failed') == count)
-        (status,) = node._report.message().status
+        status = node._report.message().status[0]
         assert status.level == DiagnosticStatus.ERROR
         assert status.message == 'the runtime is reopening: the worker is gone'
         values = {pair.key: pair.value for pair in status.values}

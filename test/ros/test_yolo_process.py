@@ -99,7 +99,7 @@ def then_signal(function):
 if when == 'init':
     rclpy.init = then_signal(rclpy.init)
 elif when == 'open':
-    yolo._open_predictor = then_signal(yolo._open_predictor)
+    yolo.open_predictor = then_signal(yolo.open_predictor)
 elif when == 'callback':
     def tick(self):
         signal_comes()

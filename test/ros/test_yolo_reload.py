@@ -89,14 +89,14 @@ def held(monkeypatch):
     gate = threading.Event()
     gate.set()
     gate.asked = threading.Event()
-    open_predictor = yolo._open_predictor
+    open_predictor = yolo.open_predictor
 
     def opened(given):
         gate.asked.set()
         assert gate.wait(30.0)
         return open_predictor(given)
 
-    monkeypatch.setattr(yolo, '_open_predictor', opened)
+    monkeypatch.setattr(yolo, 'open_predictor', opened)
     yield gate
     gate.set()
 

@@ -59,7 +59,7 @@ def make(model):
 
     yield _make
     model.gate.set()
-    assert all(pipeline.close(LIMIT) for pipeline in made)
+    wait_until(lambda: all(pipeline.close(LIMIT) for pipeline in made))
 
 
 def fill(pipeline, model, count, first=0):

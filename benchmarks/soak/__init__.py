@@ -1,0 +1,1 @@
+"""The nodes for an hour: whether memory, latency, threads or descriptors grow."""
