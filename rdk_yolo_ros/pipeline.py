@@ -129,9 +129,10 @@ class Pipeline(Generic[Item, Result]):
 
     @property
     def hung(self) -> int:
-        """How many calls of `predict` were given up and have not returned yet."""
+        """How many calls were given up, or left by `close`, and have not returned yet."""
         with self._state:
-            return len(self._hung)
+            return (sum(thread.is_alive() for thread in self._threads) if self._closed
+                    else len(self._hung))
 
     @property
     def is_stuck(self) -> bool:

@@ -24,4 +24,4 @@ def one_line(error: BaseException) -> str:
     # rcl tells the lines of its own sources, too.
     text = re.sub(r', at /\S+:\d+', '', text)
     # rclpy's parameter errors append the parameter's name, which the text has already.
-    return re.sub(r':\s*\w*$', '', text) if isinstance(error, ParameterException) else text
+    return re.sub(r':\s*[\w./]*$', '', text) if isinstance(error, ParameterException) else text

@@ -101,6 +101,11 @@ class Statistics:
         with self._lock:
             self._running.pop(threading.get_ident(), None)
 
+    def forget_work(self) -> None:
+        """Take the frames that are worked on as left behind: `longest_running` is of others."""
+        with self._lock:
+            self._running.clear()
+
     def longest_running(self) -> float:
         """Return for how many seconds the oldest unfinished frame has been worked on, or 0."""
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from rdk_yolo_ros.nodes.image_silence import ImageSilence
 from rdk_yolo_ros.nodes.image_transport import TRANSPORTS, ImageTransport
 from rdk_yolo_ros.nodes.images import ImageMessage, header_of
 from rdk_yolo_ros.nodes.qos import IMAGE_QOS
-from rdk_yolo_ros.nodes.qos_matching import Offer, matching_profile, mismatches, offers
+from rdk_yolo_ros.nodes.qos_matching import Offer, matching_profile, mismatches, offers, shown
 from rdk_yolo_ros.nodes.qos_overrides import overridden
 from rdk_yolo_ros.nodes.topic_statistics import TopicStatistics
 from rdk_yolo_ros.share import find_file
@@ -189,10 +190,10 @@ class ImageSubscription:
             self._say(self.wrong_type)
         if is_other:
             self._end()  # one participant cannot have two types on a topic
-        if self.publishers:
-            profile = matching_profile(IMAGE_QOS, self.publishers, self._overrides)
-            is_other |= profile != self.profile
-            self.profile = profile
+        # Of nobody it asks for what matches whoever comes next.
+        profile = matching_profile(IMAGE_QOS, self.publishers, self._overrides)
+        is_other |= profile != self.profile
+        self.profile = profile
         self._is_outdated |= is_other
         before, self.mismatches = self.mismatches, mismatches(
             self.topic_name, self.profile, self.publishers)
@@ -229,9 +230,10 @@ class ImageSubscription:
             return
         self._end_before()
         self._before, self._looks_with_both = old, 0
+        what = (f'carries {self.transport} images' if self.publishers else
+                'has no publisher any more')
         self._node.get_logger().info(
-            f'{self.topic_name} carries {self.transport} images; subscribed '
-            f'{self.profile.reliability.name.lower()}, {self.profile.durability.name.lower()}')
+            f'{self.topic_name} {what}; subscribed {shown(self.profile)}')
 
     def _end(self) -> None:
         self._end_before()
@@ -257,7 +259,8 @@ class ImageSubscription:
             elif self.transport == 'compressed':
                 image = read_compressed_image(message)
         except FrameError as error:
-            self._loss.on_image(len(message))
+            with self._lock:
+                self._loss.on_image(len(message))
             self.malformed += 1
             self._on_malformed(error)
             return
@@ -293,9 +296,11 @@ class ImageSubscription:
         self._loss.on_lost(event.total_count_change)
 
     def _image_topics(self) -> list[str]:
+        """Return the image topics that somebody else publishes."""
+        own = Counter(publisher.topic_name for publisher in self._node.publishers)
         return sorted(f'{name} ({kind})' for name, kinds in self._node.get_topic_names_and_types()
                       for kind in kinds if kind in TRANSPORTS
-                      and self._node.count_publishers(name))
+                      and self._node.count_publishers(name) > own[name])
 
     def _say(self, text: str) -> None:
         if text not in self._said:

@@ -100,6 +100,7 @@ class Inference:
             self._before = _sum(self._before, pipeline.stats)
             if not ended:
                 self._left.append(pipeline)
+                self._statistics.forget_work()
         self._left = [one for one in self._left if not one.close(timeout=0)]
         return not self._left
 
@@ -138,9 +139,17 @@ class Inference:
                 model.results.release(self.model.results)
 
     def close(self) -> bool:
-        """Close the models, those that were replaced too; returns whether they are closed."""
-        closed = [model.close() for model in
-                  (*(model for model, _ in self._retired), self.model)]
+        """
+        Close the models, and end the topics that only those before had.
+
+        Returns:
+            Whether the models are closed and no thread is left in one.
+
+        """
+        retired, self._retired = [model for model, _ in self._retired], []
+        closed = [model.close() for model in (*retired, self.model)]
+        for model in retired:
+            model.results.release(self.model.results)
         # Closing cancels what hung, where the runtime can.
         self._left = [one for one in self._left if not one.close(timeout=0.2)]
         return all(closed) and not self._left
@@ -152,13 +161,15 @@ class Inference:
 
     @property
     def hung(self) -> int:
-        """How many predictions were given up and have not returned."""
-        return self.pipeline.hung if self.pipeline else 0
+        """How many predictions were given up, or left at a stop, and have not returned."""
+        pipeline = self.pipeline
+        return sum(one.hung for one in (*self._left, *([pipeline] if pipeline else ())))
 
     @property
     def is_stuck(self) -> bool:
         """Whether no slot is left, as predictions do not return."""
-        return self.pipeline is not None and self.pipeline.is_stuck
+        pipeline = self.pipeline  # asked for by a pipeline's thread, too
+        return pipeline is not None and pipeline.is_stuck
 
     # In the pipeline's threads:
 

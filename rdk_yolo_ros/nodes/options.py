@@ -85,6 +85,11 @@ class OptionParameters:
             return SetParametersResult(successful=True)
         changes = {parameter.name: parameter.value for parameter in parameters
                    if parameter.name in _NAMES}
+        deleted = [name for name, value in changes.items() if value is None]
+        if deleted:
+            return SetParametersResult(successful=False, reason=(
+                f'parameter {deleted[0]} cannot be deleted; set it to '
+                + ("[''] for all classes" if deleted[0] == 'classes' else 'a value')))
         try:
             _set(self._predictor, changes)
         except (ValueError, TypeError, RdkYoloError) as error:

@@ -35,8 +35,8 @@ class PerceptionPublisher:
         model: the model's name, for the steps' names.
         model_hw: the model input's height and width.
         fps: returns how many results a second there are.
-        before: whose topics are taken over, so that their subscribers miss nothing; its
-            PerceptionInfo ends.
+        before: whose topics are taken over, so that their subscribers miss nothing; end its
+            PerceptionInfo then.
 
     Raises:
         RuntimeUnavailableError: ai_msgs is not installed.
@@ -56,7 +56,6 @@ class PerceptionPublisher:
         if before is not None:
             self._targets: Publisher = before._targets
             self._info: Publisher = before._info
-            before.end_info()
         else:
             self._targets = create_publisher(
                 node, self._messages.PerceptionTargets, topic, PERCEPTION_QOS)

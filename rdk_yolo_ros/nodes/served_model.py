@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 import threading
 from typing import Any, Optional
@@ -112,6 +113,20 @@ def open_predictor(given: Mapping[str, Any]) -> Predictor:
         slots=given['slots'] or None, inference_timeout=given['inference_timeout'] or None)
 
 
+@contextmanager
+def _all_or_nothing(node: Node) -> Iterator[None]:
+    """End the topics and timers that were made before something failed."""
+    publishers, timers = list(node.publishers), list(node.timers)
+    try:
+        yield
+    except BaseException:
+        for publisher in [one for one in node.publishers if one not in publishers]:
+            node.destroy_publisher(publisher)
+        for timer in [one for one in node.timers if one not in timers]:
+            node.destroy_timer(timer)
+        raise
+
+
 def serve(node: Node, predictor: Predictor, given: Mapping[str, Any], owned: bool,
           rate: Callable[[], float], before: Optional[ServedModel] = None, *,
           intra_process: bool = False) -> ServedModel:
@@ -130,11 +145,14 @@ def serve(node: Node, predictor: Predictor, given: Mapping[str, Any], owned: boo
     """
     runtime = predictor.runtime
     results = None if before is None else before.results
-    perception = perception_publisher(node, given, predictor, rate,
-                                      None if results is None else results.perception)
-    results = ResultPublishers(node, predictor.task, tuple(predictor.class_names or ()),
-                               given['class_id_format'], perception, results,
-                               intra_process=intra_process)
+    with _all_or_nothing(node):
+        perception = perception_publisher(node, given, predictor, rate,
+                                          None if results is None else results.perception)
+        results = ResultPublishers(node, predictor.task, tuple(predictor.class_names or ()),
+                                   given['class_id_format'], perception, results,
+                                   intra_process=intra_process)
+    if before is not None and before.results.perception is not None:
+        before.results.perception.end_info()
     slots = min(given['slots'] or runtime.slots, runtime.slots)
     if slots < given['slots']:
         node.get_logger().warning(f"slots is {given['slots']}, but the {runtime.name} runtime "

@@ -282,8 +282,9 @@ class YoloNode(LifecycleNode):
                 f"{self._given['config_file']}")
 
     def _on_image(self, message: ImageMessage) -> None:
-        if self._inference is not None:
-            self._inference.take(message)
+        inference = self._inference  # images of this process come in a thread of theirs
+        if inference is not None:
+            inference.take(message)
 
     def _on_malformed(self, error: FrameError) -> None:
         if self._inference is not None:

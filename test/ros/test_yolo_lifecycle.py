@@ -21,6 +21,7 @@ from stand_in_predictor import StandInPredictor, nv12_image  # noqa: E402
 from std_srvs.srv import SetBool  # noqa: E402
 from vision_msgs.msg import Detection2DArray, LabelInfo  # noqa: E402
 
+from rdk_yolo_ros.nodes import report  # noqa: E402
 from rdk_yolo_ros.nodes.yolo import YoloNode  # noqa: E402
 from rdk_yolo_ros.share import find_file  # noqa: E402
 
@@ -148,6 +149,26 @@ def test_a_failed_configure_says_why_and_can_be_tried_again(
     assert told.level == DiagnosticStatus.OK
 
 
+def test_a_configure_that_fails_at_a_topic_leaves_no_other_topic(graph, make_node):
+    node = make_node(StandInPredictor('pose'), **{
+        'autostart': False, 'qos_overrides./yolo/keypoints.publisher.depth': 0})
+    publishers, timers = set(node.publishers), set(node.timers)
+    assert not change(graph, Transition.TRANSITION_CONFIGURE)
+    assert (set(node.publishers), set(node.timers)) == (publishers, timers)
+
+
+def test_a_parameter_cannot_be_deleted(graph, make_node):
+    node = make_node(StandInPredictor())
+    deleted = [Parameter(name).to_parameter_msg() for name in
+               ('classes', 'score_threshold', 'is_shared_mem_sub', 'publish_ai_msgs')]
+    results = graph.call(SetParameters, '/yolo/set_parameters',
+                         SetParameters.Request(parameters=deleted)).results
+    assert not any(result.successful for result in results)
+    assert results[0].reason == \
+        "parameter classes cannot be deleted; set it to [''] for all classes"
+    assert all(node.has_parameter(parameter.name) for parameter in deleted)
+
+
 def test_a_defect_while_configuring_leaves_a_node_that_can_be_configured(
         graph, make_node, capfd, monkeypatch):
     predictor = StandInPredictor()
@@ -217,6 +238,28 @@ def test_deactivating_with_a_hung_inference_keeps_the_promise(
     took = time.monotonic() - begin
     predictor.gate.set()
     assert took < PROMISED_S
+
+
+def test_an_inference_that_was_left_behind_is_a_warning_and_no_error(
+        graph, make_node, images, results, wait_until, monkeypatch):
+    monkeypatch.setattr(report, '_HUNG_S', 0.5)
+    predictor = StandInPredictor()
+    node = make_node(predictor)
+    publish_until(images, results, wait_until, 'a result')
+    predictor.gate.clear()
+    begun = predictor.calls
+    wait_until(lambda: images.publish(nv12_image(seq=2)) or predictor.calls > begun)
+    statuses = graph.record(DiagnosticArray, '/diagnostics')
+    statuses.wait(where=lambda m: m.status[0].level == DiagnosticStatus.ERROR)
+    node.trigger_deactivate()
+    node.trigger_activate()
+    statuses.messages.clear()
+    told = [message.status[0] for message in statuses.wait(3)]
+    assert {(status.level, status.message[:21]) for status in told} \
+        == {(DiagnosticStatus.WARN, '1 inference(s) were g')}
+    predictor.gate.set()
+    publish_until(images, results, wait_until, 'a result after it returned', 3)
+    statuses.wait(where=lambda m: m.status[0].message == 'running')
 
 
 def test_a_node_that_was_destroyed_is_gone_from_the_graph(graph, wait_until):

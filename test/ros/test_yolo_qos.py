@@ -123,6 +123,15 @@ def test_a_publisher_that_comes_later_is_followed_and_no_image_is_lost_or_double
     wait_until(lambda: len(list(node.subscriptions)) == 1, limit=10.0)
 
 
+def test_once_nobody_publishes_whoever_comes_next_is_matched(
+        graph, make_node, camera, wait_until):
+    make_node()
+    first = camera('first', RELIABLE, LATCHED)
+    wait_until(lambda: subscribed(graph) == [(RELIABLE, LATCHED)], limit=10.0)
+    camera.end(first)
+    wait_until(lambda: subscribed(graph) == [(BEST_EFFORT, VOLATILE)], limit=10.0)
+
+
 def test_a_picture_that_was_published_once_arrives_once(graph, make_node, camera, wait_until):
     node = make_node()
     results = graph.record(Detection2DArray, '/yolo/detections', 200)
@@ -225,6 +234,13 @@ def test_a_topic_without_a_publisher_is_said_after_five_seconds_with_those_that_
     assert len(lines) == 1
     assert '/image_raw' in lines[0]
     assert '/front/image (sensor_msgs/msg/Image)' in lines[0]
+
+
+def test_a_node_s_own_images_are_not_among_those_that_there_are(graph, wait_until):
+    graph.publisher(Image, '/front/image')
+    node = graph.add(YoloNode(predictor=StandInPredictor('segment'), context=graph.context))
+    wait_until(lambda: graph.node.count_publishers('/yolo/mask') == 1)
+    assert node._images._image_topics() == ['/front/image (sensor_msgs/msg/Image)']
 
 
 def test_a_publisher_that_falls_silent_is_said_once_and_its_return_too(

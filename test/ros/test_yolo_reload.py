@@ -283,6 +283,31 @@ def test_a_reload_ends_with_its_node_s_model(graph, make_node, work, held, wait_
     assert reload(graph).success
 
 
+def test_cleaning_up_just_after_a_reload_frees_both_models_topics(graph, make_node, work):
+    node = make_node(config_file=str(work('pose')), autostart=False)
+    before = [publisher.topic_name for publisher in node.publishers]
+    node.trigger_configure()
+    work('detect')
+    assert reload(graph).success
+    assert any(publisher.topic_name == '/yolo/keypoints' for publisher in node.publishers)
+    node.trigger_cleanup()
+    assert [publisher.topic_name for publisher in node.publishers] == before
+
+
+def test_a_reload_that_fails_at_its_topics_leaves_none_and_keeps_those_before(
+        graph, make_node, work):
+    node = make_node(**{'config_file': str(work('detect')),
+                        'qos_overrides./yolo/keypoints.publisher.depth': 0})
+    publishers, timers = set(node.publishers), set(node.timers)
+    work('pose')
+    response = reload(graph)
+    assert not response.success
+    assert response.message.startswith(
+        'parameter qos_overrides./yolo/keypoints.publisher.depth is 0, expected a whole number '
+        'from 1 to 1000; the model stays')
+    assert (set(node.publishers), set(node.timers)) == (publishers, timers)
+
+
 def test_a_hung_inference_does_not_keep_a_new_model_from_working(
         graph, make_node, work, camera, wait_until):
     node = make_node(config_file=str(work()), inference_timeout=30.0, slots=2)
