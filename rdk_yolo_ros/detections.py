@@ -104,6 +104,21 @@ class Detections:
                           pick(self.track_ids))
 
     @classmethod
+    def unchecked(cls, boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarray,
+                  keypoints: Optional[np.ndarray] = None, masks: Optional[InstanceMasks] = None,
+                  angles: Optional[np.ndarray] = None) -> Detections:
+        """
+        Return detections of arrays that are right by construction; attributes as above.
+
+        For decoders: where there are few instances, the constructor and its checks would take a
+        twentieth of their time.
+        """
+        self = object.__new__(cls)
+        vars(self).update(boxes=boxes, scores=scores, class_ids=class_ids, keypoints=keypoints,
+                          masks=masks, angles=angles, track_ids=None)
+        return self
+
+    @classmethod
     def empty(cls, task: str = 'detect', num_keypoints: int = 0) -> Detections:
         """
         Return a result without instances, with the attributes that `task` has.

@@ -14,6 +14,11 @@ from rdk_yolo_ros.frame import Frame
 # Ultralytics pads with this grey in training and in prediction (the vendor's samples: 127).
 PADDING_LEVEL = 114
 
+# Up to so many boxes each has its own copy of the letterbox's numbers: numpy takes three times
+# as long to repeat a row of four.
+_ROWS = 64
+_ZERO = np.array(0, np.float32)
+
 
 @dataclass(frozen=True)
 class Letterbox:
@@ -48,7 +53,7 @@ class Letterbox:
     _point_scales: np.ndarray = field(init=False, repr=False, compare=False)
     _box_offsets: np.ndarray = field(init=False, repr=False, compare=False)
     _box_scales: np.ndarray = field(init=False, repr=False, compare=False)
-    _corner: np.ndarray = field(init=False, repr=False, compare=False)
+    _corners: np.ndarray = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the geometry and work out the scales."""
@@ -68,8 +73,9 @@ class Letterbox:
         corner, scales = [self.left, self.top], [self.scale_x, self.scale_y]
         # For the three numbers of a point, of which the last stays, and the four of a box.
         for name, values in (('_point_offsets', [*corner, 0]), ('_point_scales', [*scales, 1]),
-                             ('_box_offsets', corner * 2), ('_box_scales', scales * 2),
-                             ('_corner', self.source_hw[::-1] * 2)):
+                             ('_box_offsets', [corner * 2] * _ROWS),
+                             ('_box_scales', [scales * 2] * _ROWS),
+                             ('_corners', [self.source_hw[::-1] * 2] * _ROWS)):
             object.__setattr__(self, name, np.array(values, np.float32))
 
     @classmethod
@@ -111,9 +117,11 @@ class Letterbox:
 
         boxes: float32 (N, 4), x1 y1 x2 y2 in model pixels.
         """
-        mapped = np.asarray(boxes, np.float32) - self._box_offsets
-        mapped /= self._box_scales
-        return np.minimum(np.maximum(mapped, 0, out=mapped), self._corner, out=mapped)
+        rows = slice(len(boxes) if len(boxes) <= _ROWS else 1)
+        mapped = np.asarray(boxes, np.float32) - self._box_offsets[rows]
+        mapped /= self._box_scales[rows]
+        np.maximum(mapped, _ZERO, out=mapped)
+        return np.minimum(mapped, self._corners[rows], out=mapped)
 
     def rotated_boxes_to_source(self, boxes: np.ndarray,
                                 angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

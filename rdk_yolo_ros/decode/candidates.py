@@ -10,7 +10,6 @@ from typing import NamedTuple, Optional, Protocol
 import numpy as np
 
 from rdk_yolo_ros.decode.cells import (
-    Cells,
     Channels,
     Limit,
     cells_above,
@@ -135,6 +134,7 @@ class CandidateFinder:
             for class_id, score in options.score_thresholds.items():
                 self._threshold[class_id] = source.threshold(score)
         self._limits = [stored_limit(part.classes, self._threshold) for part in source.parts]
+        self._class_channels = [part.classes for part in source.parts]
         self._boxes = [part.boxes for part in source.parts]
         self._extra = [part.extra for part in source.parts if part.extra is not None]
         # Where the only class's numbers mean the same in every part they are searched together.
@@ -142,9 +142,11 @@ class CandidateFinder:
             part.classes.info.dtype == np.float32 and part.classes.info.scale is None
             for part in source.parts)
         if self._one_class:
-            self._cells = np.concatenate([
-                np.arange(end - first) for first, end in zip(source.firsts, source.firsts[1:])])
-            self._later_firsts = np.array(source.firsts[1:-1], np.intp)
+            # An array of one number: numpy would make one of a plain number in each frame.
+            self._limits[0] = np.asarray(self._limits[0], np.float32)
+        self._cells = np.concatenate([
+            np.arange(end - first) for first, end in zip(source.firsts, source.firsts[1:])])
+        self._later_firsts = np.array(source.firsts[1:-1], np.intp)
 
     def find(self, tensors: Sequence[np.ndarray], extras: bool) -> Candidates:
         """
@@ -162,16 +164,18 @@ class CandidateFinder:
         source = self._source
         search = self._search_one_class if self._one_class else self._search_classes
         anchors, values, class_ids, places = search(tensors)
-        # Before anything is returned: another model's tensor is refused on an empty picture, too.
-        boxes = [channels.cells(tensors) for channels in self._boxes]
-        extra = [channels.cells(tensors) for channels in self._extra]
-        if len(anchors) == 0:
-            return no_candidates(self._extra[0].channels if extra else 0)
+        count = len(anchors)
+        if count == 0 or not extras:
+            # Another model's tensor is refused on an empty picture, too.
+            for channels in self._extra if count else self._boxes + self._extra:
+                channels.values(tensors)
+        if count == 0:
+            return no_candidates(self._extra[0].channels if self._extra else 0)
         found = Candidates(
             anchors, source.scores(values), class_ids,
-            source.boxes(_read(self._boxes, boxes, places, len(anchors)), anchors),
-            _read(self._extra, extra, places, len(anchors)) if extras and extra
-            else np.empty((len(anchors), 0), np.float32))
+            source.boxes(_read(self._boxes, tensors, places, count), anchors),
+            _read(self._extra, tensors, places, count) if extras and self._extra
+            else np.empty((count, 0), np.float32))
         return self._limited(found.finite())
 
     def _search_one_class(self, tensors: Sequence[np.ndarray]) -> _Hits:
@@ -179,6 +183,25 @@ class CandidateFinder:
         numbers = np.concatenate([part.classes.values(tensors) for part in self._source.parts],
                                  axis=None)
         anchors = (numbers > self._limits[0]).nonzero()[0]
+        return (anchors, numbers.take(anchors), np.zeros(len(anchors), np.int32),
+                self._places_of(anchors))
+
+    def _search_classes(self, tensors: Sequence[np.ndarray]) -> _Hits:
+        """Look at the parts, then at all of what was found at once."""
+        views = [part.classes.cells(tensors) for part in self._source.parts]
+        anchors = cells_above(views, self._limits, self._source.firsts)
+        places = self._places_of(anchors)
+        if len(anchors) == 0:
+            return anchors, np.zeros(0, np.float32), np.zeros(0, np.int32), places
+        rows, class_ids, numbers = self._choose(
+            _read(self._class_channels, tensors, places, len(anchors)))
+        if rows is not None:
+            anchors = anchors[rows]
+            places = self._places_of(anchors)
+        return anchors, numbers, class_ids, places
+
+    def _places_of(self, anchors: np.ndarray) -> list[np.ndarray]:
+        """Return the cells of each part among ascending anchors."""
         ends = anchors.searchsorted(self._later_firsts).tolist()
         # An anchor's cell in its own part.
         cells = self._cells.take(anchors)
@@ -186,28 +209,7 @@ class CandidateFinder:
         for end in (*ends, len(anchors)):
             places.append(cells[start:end])
             start = end
-        return anchors, numbers.take(anchors), np.zeros(len(anchors), np.int32), places
-
-    def _search_classes(self, tensors: Sequence[np.ndarray]) -> _Hits:
-        """Look at the parts one by one."""
-        anchors, numbers, class_ids, places = [], [], [], []
-        source = self._source
-        # All of them before any, as in `find`.
-        views = [part.classes.cells(tensors) for part in source.parts]
-        for part, view, limit, first in zip(source.parts, views, self._limits, source.firsts):
-            cells = cells_above(view, limit)
-            if len(cells):
-                rows, ids, values = self._choose(part.classes.real(view.take(cells, 0)))
-                if rows is not None:
-                    cells = cells[rows]
-                anchors.append(cells + first)
-                numbers.append(values)
-                class_ids.append(ids)
-            places.append(cells)
-        if not anchors:
-            return np.zeros(0, np.intp), np.zeros(0, np.float32), np.zeros(0, np.int32), places
-        return (np.concatenate(anchors), np.concatenate(numbers), np.concatenate(class_ids),
-                places)
+        return places
 
     def _choose(self, values: np.ndarray,
                 ) -> tuple[Optional[np.ndarray], np.ndarray, np.ndarray]:
@@ -218,8 +220,8 @@ class CandidateFinder:
             values: float32 (cells, classes), real numbers.
 
         Returns:
-            the cell of each candidate, or None for each cell once; int32 class ids; float32
-            numbers.
+            the cell of each candidate, ascending, or None for each cell once; int32 class ids;
+            float32 numbers.
 
         """
         return self._best_classes(values)
@@ -230,7 +232,8 @@ class CandidateFinder:
         if classes == 1:
             return None, np.zeros(count, np.int32), values[:, 0]
         ids = values.argmax(axis=1)
-        best = values[np.arange(count), ids]
+        # Three times as fast as indexing with both.
+        best = values.reshape(-1).take(np.arange(0, values.size, classes) + ids)
         if isinstance(self._threshold, float):
             return None, ids.astype(np.int32), best
         rows = np.flatnonzero(best > self._threshold[ids])
@@ -238,20 +241,20 @@ class CandidateFinder:
 
     def _limited(self, found: Candidates) -> Candidates:
         """Return the candidates that suppression looks at."""
-        found = found.of_classes(self._classes)
-        return found.best(MAX_CANDIDATES) if len(found) > MAX_CANDIDATES else found
+        if self._classes is not None:
+            found = found.of_classes(self._classes)
+        return found.best(MAX_CANDIDATES) if len(found.anchors) > MAX_CANDIDATES else found
 
 
-def _read(channels: Sequence[Channels], views: Sequence[Cells], places: Sequence[np.ndarray],
-          count: int) -> np.ndarray:
+def _read(channels: Sequence[Channels], tensors: Sequence[np.ndarray],
+          places: Sequence[np.ndarray], count: int) -> np.ndarray:
     """Return the real values of the cells at `places` of each part, float32 (count, channels)."""
     values = np.empty((count, channels[0].channels), np.float32)
     start = 0
-    for part, view, cells in zip(channels, views, places):
-        if len(cells):
-            end = start + len(cells)
-            part.read(view, cells, values[start:end])
-            start = end
+    for part, cells in zip(channels, places):
+        end = start + len(cells)
+        part.read(tensors, cells, values[start:end])
+        start = end
     return values
 
 

@@ -70,9 +70,23 @@ An array where they lie close together, which is nearly always: numpy's own meth
 """
 
 
-def cells_above(cells: Cells, limit: Limit) -> np.ndarray:
-    """Return the ascending indices of the cells with a number above the limit, intp (n,)."""
-    return _places_above(cells, limit) if isinstance(cells, np.ndarray) else cells.above(limit)
+def cells_above(parts: Sequence[Cells], limits: Sequence[Limit],
+                firsts: Sequence[int]) -> np.ndarray:
+    """
+    Return the ascending indices of the cells with a number above their part's limit, intp (n,).
+
+    Args:
+        parts: cells of equally many channels.
+        limits: one for each part.
+        firsts: the index of each part's first cell.
+
+    """
+    arrays = [part for part in parts if isinstance(part, np.ndarray)]
+    if len(arrays) == len(parts):
+        return _places_above(arrays, limits)
+    return np.concatenate([
+        (_places_above([part], [limit]) if isinstance(part, np.ndarray) else part.above(limit))
+        + first for part, limit, first in zip(parts, limits, firsts)])
 
 
 class HeadChannels:
@@ -93,6 +107,7 @@ class HeadChannels:
         self._shape, self._dtype = head.info.shape, head.info.dtype
         self._is_real = head.info.scale is None and head.info.dtype == np.float32
         self._last = head.channels_last
+        self._plain = self._is_real and self._last
         self._flat = (-1, head.channels) if head.channels_last else (head.channels, -1)
 
     def cells(self, tensors: Sequence[np.ndarray]) -> Cells:
@@ -126,13 +141,15 @@ class HeadChannels:
         """Return the real values of stored numbers, float32."""
         return stored if self._is_real else dequantize(stored, self.info)
 
-    def read(self, view: Cells, cells: np.ndarray, out: np.ndarray) -> None:
-        """Write the real values of cells into `out`, float32 (n, channels)."""
-        if self._is_real and isinstance(view, np.ndarray):
-            # The mode spares numpy a copy of `out`; every cell is one of the view's.
-            view.take(cells, 0, out, 'clip')
+    def read(self, tensors: Sequence[np.ndarray], cells: np.ndarray, out: np.ndarray) -> None:
+        """Write one frame's real values of cells to `out`, float32 (n, channels); ModelError."""
+        values = tensors[self._index]
+        if self._plain and values.shape == self._shape and values.dtype == self._dtype \
+                and values.flags.c_contiguous:
+            # The mode spares numpy a copy of `out`; every cell is one of the head's.
+            values.reshape(self._flat).take(cells, 0, out, 'clip')
         else:
-            out[:] = dequantize(view.take(cells, 0), self.info)
+            out[:] = dequantize(self.cells(tensors).take(cells, 0), self.info)
 
 
 class TableColumns:
@@ -179,9 +196,9 @@ class TableColumns:
         """Return the real values of stored numbers, float32."""
         return dequantize(stored, self.info)
 
-    def read(self, view: Cells, cells: np.ndarray, out: np.ndarray) -> None:
-        """Write the real values of cells into `out`, float32 (n, channels)."""
-        out[:] = dequantize(view.take(cells, 0), self.info)
+    def read(self, tensors: Sequence[np.ndarray], cells: np.ndarray, out: np.ndarray) -> None:
+        """Write one frame's real values of rows to `out`, float32 (n, channels); ModelError."""
+        out[:] = dequantize(self.cells(tensors).take(cells, 0), self.info)
 
     def _of_columns(self, values: Optional[np.ndarray]) -> Optional[np.ndarray]:
         if values is None or len(values) == 1:
@@ -251,12 +268,16 @@ def _padded_cells(values: np.ndarray) -> Cells:
     return ScatteredCells(rows) if pitch == width else PaddedCells(rows, width, pitch)
 
 
-def _places_above(stored: np.ndarray, limit: Limit) -> np.ndarray:
-    """Return the ascending indices of the rows of a C-contiguous array with one above."""
-    above = stored > limit
+def _places_above(arrays: Sequence[np.ndarray], limits: Sequence[Limit]) -> np.ndarray:
+    """Return the ascending indices of the rows of C-contiguous arrays with a number above."""
+    channels = arrays[0].shape[1]
+    above = np.empty((sum(map(len, arrays)), channels), bool)
+    start = 0
+    for stored, limit in zip(arrays, limits):
+        np.greater(stored, limit, out=above[start:start + len(stored)])
+        start += len(stored)
     # Few elements pass: finding them all at once beats reducing row by row, and eight flags are
     # looked at like one.
-    channels = stored.shape[1]
     if channels % 8 == 0:
         places = (above.view(np.uint64).ravel() != 0).nonzero()[0]
         channels //= 8

@@ -70,9 +70,11 @@ class Decoder:
         kept = found.take(non_maximum_suppression(
             found.boxes, found.scores, self._groups(found), self.options.nms_threshold,
             self._limit)) if self._suppresses else found
+        if len(kept) == 0:  # suppression drops what scores 0
+            return self._nothing(extras)
         more = self._extras(tensors, letterbox, kept) if extras else {}
-        return Detections(letterbox.boxes_to_source(kept.boxes), kept.scores, kept.class_ids,
-                          **more)
+        return Detections.unchecked(letterbox.boxes_to_source(kept.boxes), kept.scores,
+                                    kept.class_ids, **more)
 
     def _nothing(self, extras: bool) -> Detections:
         task = self.layout.task if extras or self.layout.task == 'obb' else 'detect'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Union
 
 import numpy as np
@@ -45,7 +46,7 @@ class InputMasks:
             letterbox: how the source image lies in the model's input.
 
         """
-        whole = Letterbox.identity(letterbox.model_hw)
+        whole = _whole_input(letterbox.model_hw)
         return cls(PrototypeMasks.combine(prototypes, info, coefficients, boxes, whole), letterbox)
 
     def __len__(self) -> int:
@@ -85,6 +86,12 @@ class InputMasks:
         columns = _nearest(width, box.resized_hw[1], box.left)
         # Whole rows first: taking columns of the rows that are wanted is what costs.
         return picture.take(columns, axis=1).take(rows, axis=0)
+
+
+@lru_cache(maxsize=16)
+def _whole_input(hw: tuple[int, int]) -> Letterbox:
+    """Return the geometry of the model's input itself."""
+    return Letterbox.identity(hw)
 
 
 def _nearest(pixels: int, resized: int, first: int) -> np.ndarray:

@@ -9,7 +9,8 @@ from rdk_yolo_ros.decode.candidates import Part
 from rdk_yolo_ros.decode.cells import HeadChannels
 from rdk_yolo_ros.head_layout import HeadLayout
 
-_MOST_LOGIT, _ONE = np.float32(87), np.float32(1)
+# Arrays of one number: numpy would make one of a plain number in each call.
+_MOST_LOGIT, _ONE = np.array(87, np.float32), np.array(1, np.float32)
 
 
 class AnchorPoints:

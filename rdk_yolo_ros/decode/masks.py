@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Union
 
 import cv2
 import numpy as np
 
 from rdk_yolo_ros.decode.mask_grid import Axis, Grid, grid_of
+from rdk_yolo_ros.decode.mask_painting import paint_enlarged, paint_interpolated
 from rdk_yolo_ros.letterbox import Letterbox
 from rdk_yolo_ros.tensors import TensorInfo
 
 _NOTHING = np.empty((0, 0), np.float32)
-# So many pixels are enlarged at a time: a large instance of a large picture takes no more memory
-# than a small one's, and stays in the processor's cache.
-_BAND_PIXELS = 1 << 18
+# So many times as high as the picture the boxes are, taken together, where they are many.
+_MANY_BOXES = 4
 
 
 class PrototypeMasks:
@@ -36,7 +36,7 @@ class PrototypeMasks:
         Args:
             logits: N of float32 (h_i, w_i), cells of the prototypes' grid.
             origins: N rows and columns of the logits' first cells.
-            boxes: float32 (N, 4), source-image pixels.
+            boxes: float32 (N, 4), source-image pixels, inside the image.
             prototype_hw: the whole grid.
             letterbox: how the source image lies in the model's input.
 
@@ -69,17 +69,25 @@ class PrototypeMasks:
         sides = np.floor(boxes * grid.factors + grid.shifts)
         np.minimum(np.maximum(sides, grid.least, out=sides), grid.most, out=sides)
         sides = np.abs(sides).astype(np.intp)
+        np.maximum(sides[:, 2:], sides[:, :2] + 1, out=sides[:, 2:])  # a cell at least
         # As in `dequantize`: without a scale a number is a real one already.
         zero_point = info.zero_point if info.scale is not None else None
         if zero_point is not None and not zero_point.any():
             zero_point = None
         plain = prototypes.dtype == np.float32 and zero_point is None
+        # A box has a short piece of each row, and memory is slow to hand out the first of it.
+        # Where boxes are many, whole rows are read before: fast, and then they are in the cache.
+        many = (sides[:, 3] - sides[:, 1]).sum() > _MANY_BOXES * height
+        unread = 0 if many and plain and prototypes.flags.c_contiguous else height
         corners = sides.tolist()
         logits: list[np.ndarray] = [_NOTHING] * len(corners)
         # From top to bottom, so that one finds in the processor's cache what the last one read.
         for i in sides[:, 1].argsort().tolist():
             left, top, right, bottom = corners[i]
-            cells = prototypes[top:max(bottom, top + 1), left:max(right, left + 1)]
+            if bottom > unread:
+                cv2.norm(prototypes[max(top, unread):bottom].reshape(1, -1), cv2.NORM_INF)
+                unread = bottom
+            cells = prototypes[top:bottom, left:right]
             if not plain:
                 if zero_point is not None:
                     cells = cells.astype(np.int64) - zero_point
@@ -104,12 +112,9 @@ class PrototypeMasks:
 
     def full(self, i: int) -> np.ndarray:
         """Return instance i's mask over the source image, bool (h, w)."""
-        height, width = self._letterbox.source_hw
-        mask = np.zeros((height, width), bool)
-        only = range(len(self))[i]
-        for where, painted in self._painted([only], np.ones(len(self), np.uint8), height, width):
-            mask[where] = painted
-        return mask
+        picture = np.zeros(self._letterbox.source_hw, np.uint8)
+        self[np.array([i])]._paint(picture, np.ones(1, np.uint8))
+        return picture.view(bool)
 
     def to_label_image(self, height: int, width: int) -> np.ndarray:
         """
@@ -123,69 +128,37 @@ class PrototypeMasks:
             score wins.
 
         """
-        dtype = np.uint8 if len(self) <= 255 else np.uint16
+        dtype, best = (np.uint8, 255) if len(self) <= 255 else (np.uint16, 65535)
         picture = np.zeros((height, width), dtype)
         # Where masks overlap the better instance has the higher rank: a maximum draws them in any
         # order, in passes over whole rows where masked assignment looks at each pixel.
-        best = int(np.iinfo(dtype).max)
-        ranks = np.arange(best, best - len(self), -1).astype(dtype)
-        for where, painted in self._painted(range(len(self)), ranks, height, width):
-            part = picture[where]
-            cv2.max(part, painted, part)
+        self._paint(picture, np.arange(best, best - len(self), -1).astype(dtype))
         # The complement of rank `best - i` is i + 1, that of no rank 0.
         return np.negative(picture, out=picture)
 
-    def _painted(self, instances: Sequence[int], colours: np.ndarray, height: int, width: int,
-                 ) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
+    def _paint(self, picture: np.ndarray, colours: np.ndarray) -> None:
         """
-        Yield, for instances with a pixel in a (height, width) picture, the picture in their box.
-
-        A large instance comes in several bands.
+        Paint the masks into a picture of the source image; where two overlap, the higher colour.
 
         Args:
-            instances: which.
-            colours: uint8 or uint16 (N,), what each instance is painted with.
-            height, width: the picture's size in pixels; the source image is scaled to it.
-
-        Yields:
-            rows and columns of the box; (rows, columns) of the colours' type, the instance's
-            colour where its mask is and else 0, to be used before the next one.
+            picture: uint8 or uint16 (h, w).
+            colours: (N,) of its type.
 
         """
+        height, width = picture.shape
         source_h, source_w = self._letterbox.source_hw
-        in_picture = self._boxes * np.array([width / source_w, height / source_h] * 2, np.float32)
+        corners = self._boxes
+        own_size = (height, width) == (source_h, source_w)
+        if not own_size:
+            corners = corners * np.array([width / source_w, height / source_h] * 2, np.float32)
+            corners = corners.clip(0, [width, height] * 2)
+        axes = self._axes(height, width)
+        # Every common camera: whole cells, and a picture of the image's own size.
+        paint = paint_enlarged if own_size and all(axis.whole_factor() for axis in axes) \
+            else paint_interpolated
         # Upstream's crop: pixel r is inside where x1 <= r < x2.
-        corners = np.ceil(in_picture).clip(0, [width, height] * 2).astype(int).tolist()
-        down, across = self._axes(height, width)
-        factor_y, factor_x = down.whole_factor(), across.whole_factor()
-        whole = factor_y and factor_x and (height, width) == (source_h, source_w)
-        if whole:
-            largest = max((self._logits[i].shape[1] for i in instances), default=0) * factor_x
-            pixels = max(_BAND_PIXELS, 3 * factor_y * largest)
-            # One piece of memory for all: a new one each time would be cold.
-            memory = np.empty(pixels, np.float32), np.empty(pixels, bool)
-        for i in instances:
-            left, top, right, bottom = corners[i]
-            if right <= left or bottom <= top:
-                continue
-            row, column = self._origins[i]
-            logits = self._logits[i]
-            if whole:
-                # Every common camera: OpenCV's resize does exactly this, vectorised.
-                yield from _enlarged(
-                    logits, (factor_y, factor_x), colours[i], memory, (top, left, bottom, right),
-                    ((row - round(down.offset)) * factor_y,
-                     (column - round(across.offset)) * factor_x))
-                continue
-            step = max(_BAND_PIXELS // (right - left), 1)
-            for first in range(top, bottom, step):
-                last = min(first + step, bottom)
-                above, below, weight_y = down.neighbours(first, last, row, logits.shape[0])
-                before, after, weight_x = across.neighbours(left, right, column, logits.shape[1])
-                rows = _blend(logits[above], logits[below], weight_y[:, None])
-                values = _blend(rows[:, before], rows[:, after], weight_x)
-                yield ((slice(first, last), slice(left, right)),
-                       _paint(values, np.empty(values.shape, bool), colours[i]))
+        corners = np.ceil(corners).astype(np.intp).tolist()
+        paint(picture, self._logits, self._origins, corners, colours, axes)
 
     def _axes(self, height: int, width: int) -> tuple[Axis, Axis]:
         """Return how the pixels of a (height, width) picture lie on the prototypes."""
@@ -222,59 +195,3 @@ def _refined(logits: Sequence[np.ndarray], origins: Sequence[tuple[int, int]], g
         parts.append(np.ascontiguousarray(part[y0:y1, x0:x1]))
         places.append((row + y0, column + x0))
     return parts, places
-
-
-def _enlarged(logits: np.ndarray, factors: tuple[int, int], colour: np.generic,
-              memory: tuple[np.ndarray, np.ndarray], box: tuple[int, int, int, int],
-              origin: tuple[int, int],
-              ) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
-    """
-    Yield an instance's mask, enlarged by whole factors, in bands from top to bottom.
-
-    Args:
-        logits: float32 (h, w), the instance's.
-        factors: pixels a cell, down and across.
-        colour: see `_painted`.
-        memory: float32 and bool (pixels,), enough for three rows of cells.
-        box: top, left, bottom and right of what is wanted, pixels of the picture.
-        origin: row and column of the first cell's first pixel.
-
-    Yields:
-        see `_painted`.
-
-    """
-    (down, across), (top, left, bottom, right), (y0, x0) = factors, box, origin
-    height, width = logits.shape
-    columns = width * across
-    # Cells of a band, besides one above and one below that their pixels look at.
-    cells = len(memory[0]) // (columns * down) - 2
-    if height <= cells + 2:
-        cells = height
-    for first in range(0, height, cells):
-        low, high = max(first - 1, 0), min(first + cells + 1, height)
-        rows = (high - low) * down
-        values = memory[0][:rows * columns]
-        cv2.resize(logits[low:high], (columns, rows), values.reshape(rows, columns), 0, 0,
-                   cv2.INTER_LINEAR)
-        # What lies around the box as well: short rows take longer than a few more pixels.
-        painted = _paint(values, memory[1][:rows * columns], colour).reshape(rows, columns)
-        begin = max(y0 + first * down, top)
-        end = min(y0 + min(first + cells, height) * down, bottom)
-        if end > begin:
-            yield ((slice(begin, end), slice(left, right)),
-                   painted[begin - y0 - low * down:end - y0 - low * down, left - x0:right - x0])
-
-
-def _paint(values: np.ndarray, memory: np.ndarray, colour: np.generic) -> np.ndarray:
-    """Return `colour` where values are above 0, else 0; in `memory`, a bool array, if it fits."""
-    above_zero = np.greater(values, 0, out=memory).view(np.uint8)
-    if colour.dtype == np.uint8:
-        return np.multiply(above_zero, colour, out=above_zero)
-    return above_zero * colour
-
-
-def _blend(lower: np.ndarray, upper: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    upper = upper - lower
-    upper *= weight
-    upper += lower
-    return upper

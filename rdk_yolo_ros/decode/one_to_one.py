@@ -38,9 +38,9 @@ class OneToOneFinder(CandidateFinder):
             return self._best_classes(values)
         rows, ids = np.nonzero(values > self._threshold)
         chosen = values[rows, ids]
-        if len(chosen) > self._selection:  # what is not among a level's best is not among all's
-            order = np.argsort(-chosen, kind='stable')[:self._selection]
-            rows, ids, chosen = rows[order], ids[order], chosen[order]
+        if len(chosen) > self._selection:
+            best = np.sort(np.argsort(-chosen, kind='stable')[:self._selection])
+            rows, ids, chosen = rows[best], ids[best], chosen[best]
         return rows, ids.astype(np.int32), chosen
 
     def _limited(self, found: Candidates) -> Candidates:

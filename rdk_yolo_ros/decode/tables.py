@@ -93,7 +93,7 @@ class EndToEndFinder:
         layout, options = self._layout, self._options
         check_outputs(tensors, layout)
         scores = self._scores.cells(tensors)
-        rows = cells_above(scores, self._limit)
+        rows = cells_above([scores], [self._limit], [0])
         if len(rows) == 0:
             return no_candidates(self._extra.channels)
 

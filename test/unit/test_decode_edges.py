@@ -2,11 +2,11 @@
 
 import tracemalloc
 
-from head_tensors import SEED_ORDERS, STRIDES, as_outputs, planted_heads
+from head_tensors import SEED_ORDERS, SEED_TASKS, STRIDES, as_outputs, planted_heads
 import numpy as np
 import pytest
 
-from rdk_yolo_ros.decode import DecodeOptions, make_decoder, masks as masks_module
+from rdk_yolo_ros.decode import DecodeOptions, make_decoder, mask_painting
 from rdk_yolo_ros.errors import HeadError, ModelError
 from rdk_yolo_ros.heads import identify_heads
 from rdk_yolo_ros.letterbox import Letterbox
@@ -36,6 +36,18 @@ def test_a_threshold_may_be_any_kind_of_number(threshold):
         arrays, IDENTITY).scores
     assert (scores > threshold).all()
     assert len(scores) > 0 or threshold == 1
+
+
+@pytest.mark.parametrize('extras', [True, False])
+@pytest.mark.parametrize('order', SEED_TASKS)
+def test_scores_of_nothing_are_no_instances_even_without_a_threshold(order, extras):
+    infos, arrays = outputs(SEED_TASKS[order], order)
+    layout = identify_heads(infos, (640, 640))
+    for level in layout.levels:
+        arrays[level.class_head.index].fill(-200)  # a score of 1e-87, which float32 does not have
+    found = make_decoder(layout, DecodeOptions(score_threshold=0))(arrays, IDENTITY, extras)
+    assert len(found) == 0
+    assert (found.keypoints is not None) == (extras and layout.task == 'pose')
 
 
 def test_whole_numbers_may_come_as_floats():
@@ -103,6 +115,18 @@ def test_tensors_may_lie_backwards_in_memory(channels_last):
     np.testing.assert_array_equal(flipped.class_ids, plain.class_ids)
 
 
+@pytest.mark.parametrize('dtype', [np.float32, np.float16, np.float64])
+def test_prototypes_of_any_float_serve_many_instances(dtype):
+    infos, arrays = outputs('segment', 'yolov8-seg-cn', objects=40)
+    plain = make_decoder(identify_heads(infos, (640, 640)))(arrays, IDENTITY)
+    arrays[-1] = arrays[-1].astype(np.float16).astype(dtype)
+    infos[-1] = TensorInfo('prototypes', infos[-1].shape, dtype)
+    found = make_decoder(identify_heads(infos, (640, 640)))(arrays, IDENTITY)
+    assert len(found) == len(plain) > 30
+    assert (found.masks.to_label_image(640, 640)
+            == plain.masks.to_label_image(640, 640)).mean() > 0.999
+
+
 def test_a_zero_point_without_a_scale_means_nothing():
     infos, arrays = outputs('segment', 'yolov8-seg-cn')
     plain = make_decoder(identify_heads(infos, (640, 640)))(arrays, IDENTITY)
@@ -145,7 +169,7 @@ def test_bands_of_a_large_mask_meet_without_a_seam(monkeypatch, source):
     found = decoder(arrays, Letterbox.fit(source, (640, 640)))
     whole = found.masks.to_label_image(*source)
     assert whole.any()
-    monkeypatch.setattr(masks_module, '_BAND_PIXELS', 1)
+    monkeypatch.setattr(mask_painting, '_BAND_PIXELS', 1)
     np.testing.assert_array_equal(found.masks.to_label_image(*source), whole)
     np.testing.assert_array_equal(found.masks.full(0) & (whole == 1), whole == 1)
 

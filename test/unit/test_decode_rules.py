@@ -6,6 +6,7 @@ import pytest
 from reference_decoder import reference_decode
 
 from rdk_yolo_ros.decode import DecodeOptions, make_decoder
+from rdk_yolo_ros.detections import Detections
 from rdk_yolo_ros.letterbox import Letterbox
 
 # Family: (rules, bins, whether instances repeat themselves).
@@ -33,6 +34,7 @@ def case(family, task, seed=1, quantize=(), channels_last=True, dims=3, objects=
 
 def assert_same(ours, expected):
     assert len(expected) > 3, 'the heads hold too few objects to prove anything'
+    Detections(**vars(ours))  # the constructor's checks, which a decoder skips
     assert ours.class_ids.tolist() == [e['class_id'] for e in expected]
     np.testing.assert_allclose(ours.scores, [e['score'] for e in expected], atol=1e-5)
     if 'rotated' in expected[0]:

@@ -14,6 +14,7 @@ from reference_decoder import (
 )
 
 from rdk_yolo_ros.decode import DecodeOptions, make_decoder
+from rdk_yolo_ros.detections import Detections
 from rdk_yolo_ros.errors import HeadError, ModelError
 from rdk_yolo_ros.head_layout import Head, HeadLayout, Table
 from rdk_yolo_ros.letterbox import Letterbox
@@ -94,6 +95,7 @@ def table_layout(rows, form, task, prototypes=None, rows_first=False, dims=3, st
 
 def assert_alike(ours, theirs, pixels=0.01):
     assert len(ours) == len(theirs) > 3
+    Detections(**vars(ours))  # the constructor's checks, which a decoder skips
     assert ours.class_ids.tolist() == theirs.class_ids.tolist()
     np.testing.assert_allclose(ours.boxes, theirs.boxes, atol=pixels)
     np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-5 if pixels < 0.1 else 0.01)

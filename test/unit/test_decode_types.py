@@ -9,6 +9,7 @@ from reference_decoder import reference_decode
 from test_decode_rules import assert_same
 
 from rdk_yolo_ros.decode import DecodeOptions, cells, make_decoder
+from rdk_yolo_ros.detections import Detections
 from rdk_yolo_ros.letterbox import Letterbox
 from rdk_yolo_ros.tensors import TensorInfo
 
@@ -59,6 +60,7 @@ def test_integers_decode_as_the_numbers_that_they_stand_for(task, dtype, per_cha
 
 def assert_same_set(ours, expected):
     assert len(ours) == len(expected) > 3
+    Detections(**vars(ours))  # the constructor's checks, which a decoder skips
     boxes = np.array([e['rotated'][:4] for e in expected]) if ours.angles is not None \
         else np.array([e['box'] for e in expected]).clip(0, [HW[1], HW[0]] * 2)
     found = ours.boxes

@@ -84,6 +84,14 @@ def test_boxes_come_back_clipped_to_the_image():
         mapped, [[0, 0, 1920, 1080], [30, 30, 60, 60], [0, 0, 0, 0]], atol=1e-3)
 
 
+def test_many_boxes_come_back_as_each_alone_does():
+    """However many rows of the letterbox's numbers are kept."""
+    box = Letterbox.fit((1080, 1920), (640, 640))
+    boxes = np.random.default_rng(0).uniform(-9, 649, (300, 4)).astype(np.float32)
+    alone = np.concatenate([box.boxes_to_source(one[None]) for one in boxes])
+    np.testing.assert_array_equal(box.boxes_to_source(boxes), alone)
+
+
 def test_no_boxes_and_no_points_come_back_as_none():
     """The usual result on an empty scene."""
     box = Letterbox.fit((1080, 1920), (640, 640))
