@@ -352,6 +352,17 @@ def test_pictures_and_images_pass_within_the_process(graph, overlay, scene, wait
     assert (pixels == GREY).all()
 
 
+def test_a_clock_that_stands_still_keeps_nothing_back(graph, overlay, scene, wait_until):
+    reports = graph.record(DiagnosticArray, '/diagnostics')
+    pictures = graph.record(Image, 'overlay/image')
+    overlay(use_sim_time=True, result_timeout=0.2)  # and nobody publishes /clock
+    scene.show_until(pictures, found())
+    time.sleep(0.5)
+    number = scene.show()  # without a result
+    pictures.wait(where=lambda message: message.header.stamp.sec == 1000 + number)
+    reports.wait(2)
+
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_cleanly(graph, scene, start, number):
     pictures = graph.record(Image, 'overlay/image', IMAGE_QOS)
