@@ -19,6 +19,7 @@ from rdk_yolo_ros.components.answer import Answer
 from rdk_yolo_ros.components.component import Component
 from rdk_yolo_ros.components.loading import load_options
 from rdk_yolo_ros.components.plugins import describe
+from rdk_yolo_ros.components.ros_services import answer_always
 from rdk_yolo_ros.components.start_errors import one_line
 from rdk_yolo_ros.errors import ComponentError
 
@@ -46,6 +47,7 @@ class ComponentContainer(Node):
     def __init__(self, node_name: str = 'ComponentManager', *, multi_threaded: bool = False,
                  **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
+        answer_always(self)
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
         self._components: dict[int, Component] = {}

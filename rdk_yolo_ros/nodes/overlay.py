@@ -12,6 +12,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
+from rdk_yolo_ros.components.ros_services import answer_always
 from rdk_yolo_ros.detections import Detections
 from rdk_yolo_ros.drawing import ClassNames
 from rdk_yolo_ros.errors import FrameError
@@ -81,6 +82,7 @@ class OverlayNode(Node):
     def __init__(self, node_name: str = 'overlay', *, use_intra_process_comms: bool = False,
                  **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
+        answer_always(self)
         keep_to_own_threads()
         self._pipeline: Optional[Pipeline[Match[ImageMessage], None]] = None
         self._inputs: Optional[OverlayInputs] = None

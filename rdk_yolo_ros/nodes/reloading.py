@@ -15,6 +15,7 @@ from rclpy.task import Future
 from std_srvs.srv import Trigger
 
 from rdk_yolo_ros.components.start_errors import USER_ERRORS, one_line
+from rdk_yolo_ros.errors import RdkYoloError
 from rdk_yolo_ros.predictor import Predictor
 
 
@@ -117,6 +118,10 @@ class Reloading:
             if job.error is not None:
                 raise job.error
             assert job.predictor is not None
+            # On several threads a request may come while the model is being freed.
+            why = self._refusal()
+            if why:
+                raise RdkYoloError(why)
             message = self._take(job.predictor)
         except Exception as error:
             _close(job.predictor)

@@ -21,6 +21,7 @@ from std_msgs.msg import Header
 
 from rdk_yolo_ros.cdr import CompressedImageArray, ImageArray
 from rdk_yolo_ros.components.intra_process import AnyImage
+from rdk_yolo_ros.components.ros_services import answer_always
 from rdk_yolo_ros.errors import RdkYoloError
 from rdk_yolo_ros.frame import Frame
 from rdk_yolo_ros.image_sources import (
@@ -112,6 +113,7 @@ class SourceNode(Node):
 
         """
         super().__init__(node_name, **kwargs)
+        answer_always(self)
         keep_to_own_threads()
         self.done = Future()
         self._prefetch: Optional[Prefetch[_Ready]] = None

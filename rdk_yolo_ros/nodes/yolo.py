@@ -12,6 +12,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
+from rdk_yolo_ros.components.ros_services import answer_always
 from rdk_yolo_ros.components.start_errors import USER_ERRORS, one_line
 from rdk_yolo_ros.errors import FrameError
 from rdk_yolo_ros.nodes.diagnostics import Complaints, Statistics
@@ -62,6 +63,7 @@ class YoloNode(LifecycleNode):
     def __init__(self, node_name: str = 'yolo', *, predictor: Optional[Predictor] = None,
                  use_intra_process_comms: bool = False, **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
+        answer_always(self)
         keep_to_own_threads()
         self._passed_in = predictor
         self._intra_process = use_intra_process_comms

@@ -308,6 +308,24 @@ def test_a_reload_that_fails_at_its_topics_leaves_none_and_keeps_those_before(
     assert (set(node.publishers), set(node.timers)) == (publishers, timers)
 
 
+def test_a_reload_whose_model_comes_when_there_is_none_to_replace_is_refused(
+        graph, make_node, work, held, wait_until):
+    node = make_node(config_file=str(work()))
+    held.clear()
+    held.asked.clear()
+    client = graph.node.create_client(Trigger, '/yolo/reload')
+    assert client.wait_for_service(timeout_sec=30.0)
+    future = client.call_async(Trigger.Request())
+    assert held.asked.wait(30.0)
+    # As when the request came, on another thread, just after its cleanup had looked for one.
+    node._inference, inference = None, node._inference
+    held.set()
+    wait_until(future.done)
+    node._inference = inference
+    assert not future.result().success
+    assert 'there is no model to replace' in future.result().message
+
+
 def test_a_hung_inference_does_not_keep_a_new_model_from_working(
         graph, make_node, work, camera, wait_until):
     node = make_node(config_file=str(work()), inference_timeout=30.0, slots=2)
