@@ -1,11 +1,13 @@
 # `make demo` and `make test` are all that a newcomer needs; `make help` lists the rest.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help ros-env build demo test floor parity lint bench bench-decode bench-pipeline bench-node soak eval-demo train-demo clean
+.PHONY: help ros-env build demo test floor parity lint bench bench-decode bench-pipeline bench-node fuzz \
+	soak eval-demo train-demo clean
 
 ENTER := source .ros_env/setup.bash
+# Seen by test/fuzz/run_targets.py: FUZZ_SECONDS=300
 # Seen by dev/demo/run.py: TASK=detect|segment|pose SOURCE=path FRAMES=300
-export TASK SOURCE FRAMES WIDTH HEIGHT RATE
+export FUZZ_SECONDS FUZZ_SEED TASK SOURCE FRAMES WIDTH HEIGHT RATE
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,6 +42,9 @@ bench-decode: ros-env  ## decoding over the number of objects; docs/decode_speed
 bench-pipeline: ros-env  ## the node at an accelerator's pace, beside the naive loop
 	@$(ENTER) && python3 -m benchmarks.pipeline_bench
 
+fuzz: ros-env  ## odd inputs of every kind for FUZZ_SECONDS=300 seconds in all
+	@$(ENTER) && exec python3 test/fuzz/run_targets.py
+
 bench-node: ros-env  ## one container against three processes; messages as bytes
 	@$(ENTER) && python3 -m benchmarks.node_bench
 
@@ -53,4 +58,4 @@ train-demo:  ## train the demo models again (about 90 minutes on two cores)
 	@dev/demo_models/train.sh
 
 clean:  ## remove what build and demo made; the environments stay
-	rm -rf build install log demo_out bench_out
+	rm -rf build install log demo_out bench_out fuzz_out

@@ -13,9 +13,14 @@ PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
 # A header of a few bytes can ask a decoder for gigabytes: 64 megapixels are 192 MB of BGR.
 MAX_COMPRESSED_PIXELS = 64 * 1024 * 1024
 
+# Every scan of a progressive JPEG passes over the whole picture, and may be a few bytes long.
+# libjpeg writes 10 of them.
+MAX_JPEG_SCANS = 100
+
 # SOF0..SOF15 without DHT (C4), JPG (C8) and DAC (CC), ITU-T T.81 table B.1.
 _JPEG_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_END = b'\xff\xd9'
+_JPEG_SCAN = b'\xff\xda'
 
 
 def _checked_size(kind: str, height: int, width: int) -> tuple[int, int]:
@@ -52,6 +57,11 @@ def jpeg_size(data: np.ndarray) -> tuple[int, int]:
     # OpenCV decodes the part that is there and leaves the rest grey. Drivers may pad the data.
     if data[-2:].tobytes() != _JPEG_END and data[at:].tobytes().rfind(_JPEG_END) < 0:
         raise FrameError(f'JPEG of {data.size} bytes has no end marker: the data were cut short')
+    # In the pixels' own data no 0xff is followed by anything but 0 or a restart's number.
+    scans = data[at:].tobytes().count(_JPEG_SCAN)
+    if scans > MAX_JPEG_SCANS:
+        raise FrameError(f'JPEG of {data.size} bytes has {scans} scans, expected at most '
+                         f'{MAX_JPEG_SCANS}: the data are corrupt, or not a camera image')
     return size
 
 
@@ -75,4 +85,21 @@ def decode_png(data: np.ndarray) -> np.ndarray:
     width, height = (int.from_bytes(header[at:at + 4], 'big') for at in (16, 20))
     if header[24] == 16:
         raise FrameError('PNG has 16 bits a channel, expected 8: depth images are not for YOLO')
-    return decode('PNG', data, _checked_size('PNG', height, width))
+    hw = _checked_size('PNG', height, width)
+    return decode('PNG', _without_texts(data), hw)
+
+
+def _without_texts(data: np.ndarray) -> np.ndarray:
+    """
+    Return a PNG's critical chunks (PNG, section 5.4) alone: no pixel depends on the others.
+
+    A text of a few kilobytes unpacks to megabytes, and there may be a thousand of them.
+    """
+    chunks, at = [data[:8]], 8
+    while at + 12 <= data.size:
+        length = int.from_bytes(data[at:at + 4].tobytes(), 'big')
+        # The fifth bit of a chunk's name, a small first letter, says that it may be left out.
+        if not data[at + 4] & 0x20:
+            chunks.append(data[at:at + 12 + length])
+        at += 12 + length
+    return np.concatenate(chunks)

@@ -16,7 +16,21 @@ from rdk_yolo_ros.errors import WorkConfigError
 # No work configuration or class list comes near it: past this size it is some other file.
 MAX_BYTES = 1 << 20
 
-_shorten = reprlib.Repr()
+# To read or to spell out a number takes time with the square of its length, so that Python from
+# 3.11 on refuses either past 4300 digits. A float ends at 309 digits.
+_MAX_DIGITS = 400
+_MAX_BITS = 1024
+
+
+class _Shorten(reprlib.Repr):
+    def repr_int(self, x: int, level: int) -> str:
+        """Return a whole number's digits, or how long it is."""
+        if x.bit_length() > _MAX_BITS:
+            return f'a whole number of {x.bit_length()} bits'
+        return super().repr_int(x, level)
+
+
+_shorten = _Shorten()
 _shorten.maxstring = _shorten.maxother = 60
 _shorten.maxlist = _shorten.maxtuple = _shorten.maxdict = 4
 _shorten.maxlong = 40
@@ -25,6 +39,11 @@ _shorten.maxlong = 40
 def shown(value: object) -> str:
     """Return `value` for a message: on one line, shortened, text in quotes."""
     return ' '.join(_shorten.repr(value).split())
+
+
+def shown_key(key: str) -> str:
+    """Return a key for a message: as it is, where it is a short word on one line."""
+    return key if key.isprintable() and 0 < len(key) <= 60 else shown(key)
 
 
 def read_text(path: Path, what: str = 'file') -> str:
@@ -105,7 +124,8 @@ def _parse_json(text: str) -> Any:
         return result
 
     try:
-        return json.loads(text, parse_constant=refuse_constant, object_pairs_hook=mapping)
+        return json.loads(text, parse_constant=refuse_constant, object_pairs_hook=mapping,
+                          parse_int=lambda digits: int(_checked_number(digits)))
     except json.JSONDecodeError as error:
         hint = ''
         before, after = text[:error.pos].rstrip(), text[error.pos:].lstrip(', \t\r\n')
@@ -116,12 +136,17 @@ def _parse_json(text: str) -> Any:
             hint = ' (JSON has no comments; a .yaml file has)'
         raise _Malformed(f'line {error.lineno}, column {error.colno}: not JSON: '
                          f'{error.msg}{hint}') from None
-    except ValueError as error:  # an integer of thousands of digits
-        raise _Malformed(f'not JSON: {shown(str(error))}') from None
+
+
+def _checked_number(digits: str) -> str:
+    if len(digits) > _MAX_DIGITS:
+        raise _Malformed(f'{shown(digits)} has {len(digits)} digits, expected a number of at most '
+                         f'{_MAX_DIGITS}')
+    return digits
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader without aliases and without duplicate keys."""
+    """SafeLoader without aliases, duplicate keys and endless numbers."""
 
     def compose_node(self, parent, index):  # type: ignore[no-untyped-def]
         if self.check_event(yaml.AliasEvent):
@@ -141,6 +166,19 @@ class _Loader(yaml.SafeLoader):
                 keys.add(key)
         return super().construct_mapping(node, deep)
 
+    def construct_yaml_int(self, node):  # type: ignore[no-untyped-def]
+        _checked_number(str(node.value))
+        return super().construct_yaml_int(node)
+
+    def construct_yaml_float(self, node):  # type: ignore[no-untyped-def]
+        _checked_number(str(node.value))
+        return super().construct_yaml_float(node)
+
+
+# SafeLoader's table names its own methods.
+_Loader.add_constructor('tag:yaml.org,2002:int', _Loader.construct_yaml_int)
+_Loader.add_constructor('tag:yaml.org,2002:float', _Loader.construct_yaml_float)
+
 
 def _parse_yaml(text: str) -> Any:
     try:
@@ -154,6 +192,9 @@ def _parse_yaml(text: str) -> Any:
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # ReaderError for control characters; ValueError for dates and numbers out of range.
         raise _Malformed(f'not YAML: {" ".join(str(error).split())[:160]}') from None
+    except (AttributeError, LookupError, TypeError):
+        # PyYAML looks for what is not there: `!!int` of an empty text, `!!timestamp` of any.
+        raise _Malformed('not YAML: a tag (!!) does not fit its value; leave it out') from None
 
 
 def _position(mark: Any) -> str:
@@ -173,13 +214,15 @@ def _check_plain(value: object, where: str) -> None:
             if not isinstance(key, str):
                 raise _Malformed(f'key {shown(key)} is a {_kind(key)}, expected text; put it in '
                                  'quotes')
-            _check_plain(item, f'{where}.{key}' if where else key)
+            _check_plain(item, f'{where}.{shown_key(key)}' if where else shown_key(key))
     elif isinstance(value, list):
         for i, item in enumerate(value):
             _check_plain(item, f'{where}[{i}]')
     elif isinstance(value, float):
         if not math.isfinite(value):
             raise _Malformed(f'{where} is {value}, expected a finite number')
+    elif isinstance(value, int) and value.bit_length() > _MAX_BITS:
+        raise _Malformed(f'{where} is {shown(value)}, expected one of {_MAX_BITS} at most')
     elif value is not None and not isinstance(value, (str, bool, int)):
         raise _Malformed(f'{where} is a YAML {type(value).__name__}, {shown(value)}; expected '
                          'text, a number, a boolean or a list; put text in quotes')

@@ -35,11 +35,9 @@ class UnsupportedEncoding(FrameError):
         """Remember the encoding as the message spelled it."""
         self.encoding = encoding
         known = ', '.join(ENCODINGS)
-        # The encoding is whatever a message holds.
-        shown = encoding if len(encoding) <= 60 else f'{encoding[:57]}...'
-        super().__init__(f'encoding {shown!r} is not understood, expected one of {known}; '
-                         'install cv_bridge to have other encodings converted, or set the '
-                         'publisher to one of these')
+        super().__init__(f'encoding {_shown(encoding)} is not understood, expected one of '
+                         f'{known}; install cv_bridge to have other encodings converted, or set '
+                         'the publisher to one of these')
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +122,9 @@ class Frame:
             return cls('jpeg', 0, 0, data, 0)
         if data[:8].tobytes() == compressed.PNG_MAGIC:
             return cls.from_bgr(compressed.decode_png(data))
-        raise FrameError(f'compressed image of {data.size} bytes with format {msg.format!r} is '
-                         'neither JPEG nor PNG; expected one of them: set the transport of the '
-                         "publisher to 'compressed'")
+        raise FrameError(f'compressed image of {data.size} bytes with format '
+                         f'{_shown(msg.format)} is neither JPEG nor PNG; expected one of them: '
+                         "set the transport of the publisher to 'compressed'")
 
     @classmethod
     def from_bgr(cls, array: np.ndarray) -> Frame:
@@ -376,3 +374,9 @@ def _described(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f'{value.dtype} {value.shape}'
     return f'of type {type(value).__name__}'
+
+
+def _shown(text: Any) -> str:
+    """Return in quotes, and shortened, what a message holds: it may be anything."""
+    text = str(text)
+    return repr(text if len(text) <= 60 else f'{text[:57]}...')

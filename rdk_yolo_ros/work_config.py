@@ -21,7 +21,7 @@ from typing import Any, Optional, Union
 
 import jsonschema
 
-from rdk_yolo_ros.config_text import read_mapping, read_text, shown
+from rdk_yolo_ros.config_text import read_mapping, read_text, shown, shown_key
 from rdk_yolo_ros.errors import WorkConfigError
 from rdk_yolo_ros.share import find_file
 
@@ -145,10 +145,12 @@ class WorkConfig:
 
         """
         given = dict(mapping)
-        faults = [_name_nearest(key, given[key]) for key in given if key not in known_keys()]
+        unknown = [key for key in given if key not in known_keys()]
+        # Each costs a search, and a file that is no work configuration may have thousands.
+        faults = [_name_nearest(key, given[key]) for key in unknown[:_MAX_FAULTS]]
         faults += _schema_faults({k: v for k, v in given.items() if k in known_keys()})
         if faults:
-            more = len(faults) - _MAX_FAULTS
+            more = len(faults) + len(unknown[_MAX_FAULTS:]) - _MAX_FAULTS
             raise WorkConfigError(f'{source}: ' + '; '.join(faults[:_MAX_FAULTS])
                                   + (f'; and {more} more' if more > 0 else ''))
         _warn_of_ignored(given, source)
@@ -269,7 +271,7 @@ def _fault(error: jsonschema.ValidationError) -> str:
     if error.validator == 'required':
         missing = [key for key in error.validator_value if key not in error.instance]
         return f'{missing[0]} is missing, expected the path of the model'
-    key = ''.join(f'[{p}]' if isinstance(p, int) else f'.{p}' for p in error.path)[1:]
+    key = ''.join(f'[{p}]' if isinstance(p, int) else f'.{shown_key(p)}' for p in error.path)[1:]
     value = error.instance
     if key == 'dnn_Parser' and isinstance(value, str):
         known = ', '.join(_PARSER_TASK)
@@ -297,7 +299,9 @@ def _describe(part: Mapping[str, Any]) -> str:
     if kind == 'object':
         return f'a mapping of class names to {_describe(part["additionalProperties"])}'
     if kind == 'array':
-        return f'a list of at least {part["minItems"]}, each {_describe(part["items"])}'
+        length = f'{part["minItems"]} to {part["maxItems"]}' if 'maxItems' in part \
+            else f'at least {part["minItems"]}'
+        return f'a list of {length}, each {_describe(part["items"])}'
     if kind == 'string':
         return 'text that is not empty' if part.get('minLength') else 'text'
     words = {'integer': 'a whole number', 'number': 'a number'}[kind]

@@ -126,7 +126,8 @@ class Listener:
 
     def _on_diagnostics(self, message: Any) -> None:
         for status in message.status:
-            self.stages = {pair.key: pair.value for pair in status.values}
+            if status.name.endswith(': inference'):
+                self.stages = {pair.key: pair.value for pair in status.values}
 
 
 def measure(case: Case, seconds: float, rate: float, keypoints: bool = True) -> Measured:

@@ -65,8 +65,8 @@ class Listener:
 
     def _on_diagnostics(self, message: Any) -> None:
         for status in message.status:
-            values = {pair.key: pair.value for pair in status.values}
-            if 'received' in values:
+            if status.name.endswith(': inference'):
+                values = {pair.key: pair.value for pair in status.values}
                 self._counts = {name: sum(int(values.get(key, 0)) for key in keys)
                                 for name, keys in _COUNTS.items()}
 

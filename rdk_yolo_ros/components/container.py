@@ -29,6 +29,7 @@ _LOOK_S = 0.25
 # All components together, at the container's end.
 _CLOSING_S = 1.5
 _MOST_THREADS = 64
+_LONGEST_MESSAGE = 1000
 
 
 class ComponentContainer(Node):
@@ -192,4 +193,7 @@ class ComponentContainer(Node):
 
 
 def _message(error: Exception) -> str:
-    return one_line(error) if isinstance(error, ComponentError) else describe(error)
+    text = one_line(error) if isinstance(error, ComponentError) else describe(error)
+    # A request may hold anything, and a terminal obeys what it is shown.
+    text = ''.join(c if c.isprintable() else c.encode('unicode_escape').decode() for c in text)
+    return text if len(text) <= _LONGEST_MESSAGE else f'{text[:_LONGEST_MESSAGE - 3]}...'

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
+from rdk_yolo_ros.config_text import shown
 from rdk_yolo_ros.errors import HeadError
 from rdk_yolo_ros.head_layout import Head
 from rdk_yolo_ros.heads.reading import listing
@@ -93,9 +94,9 @@ def _check_all_placed(options: Sequence[list[tuple[int, Head]]], outputs: Sequen
             f'({grids}), none is a table of boxes or of classes. Found {listing(outputs)}')
     info = stray[0]
     raise HeadError(
-        f'output {info.name!r} with shape {info.shape} is no YOLO head: its grid should be one '
-        f'of {grids} for the {height}x{width} input. Export the model with its heads as separate '
-        f'outputs. Found {listing(outputs)}')
+        f'output {shown(info.name)} with shape {info.shape} is no YOLO head: its grid should be '
+        f'one of {grids} for the {height}x{width} input. Export the model with its heads as '
+        f'separate outputs. Found {listing(outputs)}')
 
 
 def _grouped(picked: Sequence[tuple[int, Head]], outputs: Sequence[TensorInfo],
@@ -117,7 +118,8 @@ def _grouped(picked: Sequence[tuple[int, Head]], outputs: Sequence[TensorInfo],
         expected = grid_of(input_hw, min(heads) // 2)
         if fine[0].grid_hw != expected:
             raise HeadError(
-                f'output {fine[0].info.name!r} has a grid of {"x".join(map(str, fine[0].grid_hw))}'
-                f', expected {"x".join(map(str, expected))} for mask prototypes: twice the '
+                f'output {shown(fine[0].info.name)} has a grid of '
+                f'{"x".join(map(str, fine[0].grid_hw))}, expected '
+                f'{"x".join(map(str, expected))} for mask prototypes: twice the '
                 f'resolution of the finest level, stride {min(heads)}. Found {listing(outputs)}')
     return Placed(dict(sorted(heads.items())), fine[0] if fine else None)

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Optional
 
+from rdk_yolo_ros.config_text import shown
 from rdk_yolo_ros.errors import HeadError
 from rdk_yolo_ros.head_layout import HeadLayout
 from rdk_yolo_ros.heads.levels import read_levels
 from rdk_yolo_ros.heads.reading import Known, choose, listing
 from rdk_yolo_ros.heads.tables import has_table, read_table
 from rdk_yolo_ros.tensors import TensorInfo
+
+# Five strides of three heads, and prototypes.
+MOST_OUTPUTS = 16
+MOST_DIMENSIONS = 8
 
 
 def identify_heads(outputs: Sequence[TensorInfo], input_hw: tuple[int, int],
@@ -42,9 +47,16 @@ def identify_heads(outputs: Sequence[TensorInfo], input_hw: tuple[int, int],
     """
     known = Known(task, class_num, reg_max, num_keypoints, keypoint_dims, rules, nms)
     input_hw = (int(input_hw[0]), int(input_hw[1]))
+    if len(outputs) > MOST_OUTPUTS:
+        raise HeadError(f'the model has {len(outputs)} outputs, expected {MOST_OUTPUTS} at most: '
+                        f'three heads on each stride, and prototypes. Found '
+                        f'{listing(outputs[:4])} and so on')
     for info in outputs:
+        if len(info.shape) > MOST_DIMENSIONS:
+            raise HeadError(f'output {shown(info.name)} has {len(info.shape)} dimensions, '
+                            'expected 4, or 2 or 3 for a table')
         if info.dtype.kind not in 'fiu':
-            raise HeadError(f'output {info.name!r} is {info.dtype}, expected numbers. '
+            raise HeadError(f'output {shown(info.name)} is {info.dtype}, expected numbers. '
                             f'Found {listing(outputs)}')
     if has_table(outputs):
         if order is not None:

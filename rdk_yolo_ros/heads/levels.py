@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Optional
 
+from rdk_yolo_ros.config_text import shown
 from rdk_yolo_ros.errors import HeadError
 from rdk_yolo_ros.head_layout import Head, Level
 from rdk_yolo_ros.heads.grids import Placed, place
@@ -191,7 +192,7 @@ def _level_by_role(stride: int, heads: Sequence[Head],
     extra_role = next((role for role in roles if role in _EXTRA_TASK), None)
     expected = {'box', 'class'} | ({extra_role} if extra_role else set())
     if set(roles) != expected or len(heads) != len(expected):
-        given = ', '.join(f'{h.info.name!r} {order[h.index]}' for h in heads)
+        given = ', '.join(f'{shown(h.info.name)} {order[h.index]}' for h in heads)
         raise HeadError(f'`outputs` gives stride {stride} the roles {given}; expected one box, '
                         'one class and at most one of keypoints, coefficients and angle')
     extra = roles[extra_role] if extra_role else None
@@ -216,5 +217,5 @@ def _check_level(level: Level, task: str, prototypes: Optional[Head]) -> None:
         raise HeadError(f'the coefficient head of stride {level.stride} has {extra} channels '
                         f'and the model {found}; expected as many of each')
     if task != 'segment' and prototypes is not None:
-        raise HeadError(f'the model has prototypes ({prototypes.info.name!r}), and `outputs` '
+        raise HeadError(f'the model has prototypes ({shown(prototypes.info.name)}), and `outputs` '
                         f'gives stride {level.stride} no coefficients')

@@ -8,6 +8,7 @@ from typing import Optional
 
 import numpy as np
 
+from rdk_yolo_ros.config_text import shown
 from rdk_yolo_ros.detections import TASKS
 from rdk_yolo_ros.errors import HeadError
 from rdk_yolo_ros.head_layout import Head, HeadLayout, Level, Table
@@ -34,6 +35,7 @@ ROLES = ('box', 'class', 'keypoints', 'coefficients', 'prototypes', 'angle')
 # How many readings and outputs a message lists.
 _LISTED_READINGS = 6
 _LISTED_OUTPUTS = 20
+_LONGEST_NAME = 60
 
 
 @dataclass(frozen=True)
@@ -213,7 +215,13 @@ def _ambiguous(readings: list[Reading], outputs: Sequence[TensorInfo]) -> HeadEr
 
 def listing(outputs: Sequence[TensorInfo]) -> str:
     """Return the outputs in one line, for a message."""
-    shown = [f'{o.name} {"x".join(map(str, o.shape))} {np.dtype(o.dtype).name}'
+    found = [f'{_named(o)} {"x".join(map(str, o.shape))} {np.dtype(o.dtype).name}'
              for o in outputs[:_LISTED_OUTPUTS]]
     more = len(outputs) - _LISTED_OUTPUTS
-    return (', '.join(shown) or 'no outputs') + (f' and {more} more' if more > 0 else '')
+    return (', '.join(found) or 'no outputs') + (f' and {more} more' if more > 0 else '')
+
+
+def _named(info: TensorInfo) -> str:
+    # What a model file calls its outputs may be any text.
+    fits = info.name.isprintable() and len(info.name) <= _LONGEST_NAME
+    return info.name if fits else shown(info.name)

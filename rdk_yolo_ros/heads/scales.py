@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rdk_yolo_ros.config_text import shown
 from rdk_yolo_ros.errors import HeadError
 from rdk_yolo_ros.head_layout import Head, HeadLayout
 
@@ -26,8 +27,8 @@ def check_scales(layout: HeadLayout, where: str = '') -> None:
         info = part.info
         if info.dtype.kind in 'iu' and info.scale is None:
             raise HeadError(
-                f'{where}output {info.name!r} is {info.dtype} and has no scale, without which it '
-                'would decode to nonsense; give its scale in the ONNX metadata '
+                f'{where}output {shown(info.name)} is {info.dtype} and has no scale, without '
+                'which it would decode to nonsense; give its scale in the ONNX metadata '
                 '`output_quantization`, or export it as float32')
         axis = info.quantize_axis
         if axis is None or all(v is None or len(v) == 1 for v in (info.scale, info.zero_point)):
@@ -40,5 +41,5 @@ def check_scales(layout: HeadLayout, where: str = '') -> None:
             expected = 2 if part.rows_first else 1
         if axis % len(info.shape) != expected:
             raise HeadError(
-                f'{where}the scales of output {info.name!r} run along axis {axis} of shape '
+                f'{where}the scales of output {shown(info.name)} run along axis {axis} of shape '
                 f'{info.shape}, expected its channels, axis {expected}; correct `axis`')

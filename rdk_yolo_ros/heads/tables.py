@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Optional
 
+from rdk_yolo_ros.config_text import shown
 from rdk_yolo_ros.errors import HeadError
 from rdk_yolo_ros.head_layout import Head, Table
 from rdk_yolo_ros.heads.grids import ALL_STRIDES, PROTOTYPE_STRIDES, STRIDES, grid_of, heads_on
@@ -61,7 +62,7 @@ def read_table(outputs: Sequence[TensorInfo], input_hw: tuple[int, int],
     if admitted:
         return admitted
     raise HeadError(
-        f'no way to read output {info.name!r} with shape {info.shape}'
+        f'no way to read output {shown(info.name)} with shape {info.shape}'
         f'{" and prototypes" if prototypes else ""}{known.as_given()}: '
         f'{_expected(info, input_hw)}. Found {listing(outputs)}')
 
@@ -104,9 +105,9 @@ def _table_and_prototypes(outputs: Sequence[TensorInfo], input_hw: tuple[int, in
         expected = ' or '.join('x'.join(map(str, grid_of(input_hw, s)))
                                for s in reversed(PROTOTYPE_STRIDES))
         raise HeadError(
-            f'{len(outputs)} outputs, one of which ({outputs[tables[0]].name!r}) has the shape '
-            'of a table that holds everything; beside it, expected mask prototypes with a grid '
-            f'of {expected} or nothing. Found {listing(outputs)}')
+            f'{len(outputs)} outputs, one of which ({shown(outputs[tables[0]].name)}) has the '
+            'shape of a table that holds everything; beside it, expected mask prototypes with a '
+            f'grid of {expected} or nothing. Found {listing(outputs)}')
     return tables[0], fine[0]
 
 

@@ -194,9 +194,11 @@ class ImageSubscription:
             is_other |= profile != self.profile
             self.profile = profile
         self._is_outdated |= is_other
-        self.mismatches = mismatches(self.topic_name, self.profile, self.publishers)
-        for text in self.mismatches.values():
-            self._say(text)
+        before, self.mismatches = self.mismatches, mismatches(
+            self.topic_name, self.profile, self.publishers)
+        for node, text in self.mismatches.items():
+            if node in before:  # a publisher's name is known a moment later than the publisher
+                self._say(text)
 
     def _subscribe(self) -> Subscription:
         self._number += 1

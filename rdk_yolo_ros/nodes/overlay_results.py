@@ -10,6 +10,7 @@ import numpy as np
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from vision_msgs.msg import Detection2DArray
 
+from rdk_yolo_ros.config_text import shown
 from rdk_yolo_ros.detections import Detections
 from rdk_yolo_ros.errors import FrameError
 
@@ -134,7 +135,7 @@ def _points(cloud: PointCloud2, count: int) -> np.ndarray:
         raise FrameError(
             f'key points of {cloud.height} instances with {cloud.width} points of '
             f'{cloud.point_step} bytes, a row step of {cloud.row_step} and the float32 fields '
-            f'{", ".join(offsets) or "(none)"} in {len(cloud.data)} bytes, expected {count} '
+            f'{shown(list(offsets))} in {len(cloud.data)} bytes, expected {count} '
             'instances with x, y and score, little-endian: check the publisher')
     points = np.zeros((count, cloud.width, 3), np.float32)
     data = np.frombuffer(cloud.data, np.uint8)
@@ -150,7 +151,7 @@ def _labels(mask: Image, count: int) -> np.ndarray:
     kind = np.dtype({'mono8': 'u1', 'mono16': '<u2'}.get(mask.encoding, 'V0'))
     if not kind.itemsize or mask.step < mask.width * kind.itemsize \
             or len(mask.data) < mask.step * mask.height:
-        raise FrameError(f'mask is {mask.encoding} {mask.width}x{mask.height} with step '
+        raise FrameError(f'mask is {shown(mask.encoding)} {mask.width}x{mask.height} with step '
                          f'{mask.step} in {len(mask.data)} bytes, expected mono8 or mono16 with '
                          'all of its rows: check the publisher')
     labels = np.ndarray((mask.height, mask.width), kind, np.frombuffer(mask.data, np.uint8), 0,

@@ -16,6 +16,9 @@ from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPo
 
 from rdk_yolo_ros.nodes.qos_overrides import override_name
 
+# What rmw says of a publisher that is no ROS node, or of one that it has just found.
+_NAMES = {'_NODE_NAME_UNKNOWN_': 'an unnamed publisher'}
+
 
 class Offer(NamedTuple):
     """A publisher, and what of quality of service it offers."""
@@ -28,8 +31,8 @@ class Offer(NamedTuple):
 
 def offers(infos: Iterable[Any]) -> list[Offer]:
     """Return what `node.get_publishers_info_by_topic` says, as far as it matters here."""
-    return [Offer(info.node_name, info.topic_type, info.qos_profile.reliability,
-                  info.qos_profile.durability) for info in infos]
+    return [Offer(_NAMES.get(info.node_name, info.node_name), info.topic_type,
+                  info.qos_profile.reliability, info.qos_profile.durability) for info in infos]
 
 
 def matching_profile(usual: QoSProfile, publishers: Sequence[Offer],

@@ -73,6 +73,10 @@ class OnnxRuntime(Runtime):
             self.metadata = read_metadata(properties, self.path)
             self.nv12_range = nv12_range or nv12_range_of(properties, self.path) or 'full'
             self.outputs = self._learn_outputs(properties)
+        except UnicodeDecodeError as error:
+            self.close()
+            raise ModelError(f'{self.path}: a text in the model is not UTF-8 ({error.reason} at '
+                             f'byte {error.start} of it): the file is damaged') from None
         except BaseException:
             self.close()
             raise
@@ -200,4 +204,5 @@ def _properties(session: Any) -> dict[str, str]:
 
 
 def _one_line(error: Exception) -> str:
-    return ' '.join(str(error).split())[:300]
+    # A damaged file's names may be any characters.
+    return ''.join(c if c.isprintable() else '?' for c in ' '.join(str(error).split()))[:300]

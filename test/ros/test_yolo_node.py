@@ -499,7 +499,8 @@ def test_the_documentation_lists_the_parameters_as_they_are_declared(graph, pred
         assert changeable is not descriptor.read_only, name
         assert kind == TYPES[node.get_parameter(name).type_], name
         if default.startswith('`'):
-            assert default.strip('`') == str(value), name
+            shown = str(value).lower() if isinstance(value, bool) else str(value)
+            assert default.strip('`') == shown, name
         else:
             assert name == 'config_file' or hasattr(predictor.options, name), name
         ranges = [*descriptor.integer_range, *descriptor.floating_point_range]

@@ -1,7 +1,6 @@
 """The image subscription's quality of service: what it follows, what it says, what users set."""
 
 import copy
-import threading
 import time
 
 import numpy as np
@@ -91,44 +90,37 @@ def test_the_subscription_takes_what_every_publisher_offers(
 def test_a_publisher_that_comes_later_is_followed_and_no_image_is_lost_or_doubled(
         graph, make_node, camera, wait_until):
     node = make_node()
-    assert subscribed(graph) in ([], [(BEST_EFFORT, VOLATILE)])
     results = graph.record(Detection2DArray, '/yolo/detections', 200)
     wait_until(node._inference.model.results.is_watched)
-    reliable = camera('first', RELIABLE, LATCHED)
-    stop = threading.Event()
     sent = []
 
-    def publish():
-        while not stop.wait(0.02):
-            sent.append(len(sent) + 1)
-            reliable.publish(nv12_image(seq=sent[-1]))
+    def send(publisher):
+        """Publish an image and wait for its result, so that no newer one takes its place."""
+        sent.append(f'camera_{len(sent)}')
+        publisher.publish(nv12_image(seq=len(sent) - 1))
+        results.wait(1, 10.0, where=lambda r: r.header.frame_id == sent[-1])
 
-    thread = threading.Thread(target=publish)
-    thread.start()
-    try:
-        wait_until(lambda: subscribed(graph) == [(RELIABLE, LATCHED)], limit=10.0)
-        results.wait(10)
-        first = results.messages[0].header.stamp.nanosec
-        # A second one, with less to offer.
-        best_effort = camera('second', BEST_EFFORT)
-        wait_until(lambda: subscribed(graph) == [(BEST_EFFORT, VOLATILE)], limit=10.0)
-        message = nv12_image(seq=7)
-        message.header.frame_id = 'second'
-        wait_until(lambda: best_effort.publish(message) or any(
-            r.header.frame_id == 'second' for r in list(results.messages)))
-        # It goes, and the first one is followed again.
-        camera.end(best_effort)
-        wait_until(lambda: subscribed(graph) == [(RELIABLE, LATCHED)], limit=15.0)
-        time.sleep(0.5)
-    finally:
-        stop.set()
-        thread.join(5.0)
-    seen = [r.header.stamp.nanosec for r in results.messages if r.header.frame_id != 'second']
-    assert len(set(seen)) == len(seen)
-    assert seen == sorted(seen)
-    dropped = node._statistics.total('dropped')
-    assert len(seen) + dropped >= 0.98 * (seen[-1] - first + 1)
-    assert len(list(node.subscriptions)) == 1
+    def send_until(publisher, quality):
+        end = time.monotonic() + 20.0
+        while subscribed(graph) != [quality]:
+            assert time.monotonic() < end
+            send(publisher)
+        for _ in range(20):
+            send(publisher)
+
+    first = camera('first', RELIABLE, LATCHED)
+    wait_until(lambda: first.get_subscription_count() == 1)
+    send_until(first, (RELIABLE, LATCHED))
+    # A second one, with less to offer, comes and goes.
+    second = camera('second', BEST_EFFORT)
+    send_until(first, (BEST_EFFORT, VOLATILE))
+    wait_until(lambda: second.get_subscription_count() == 1)
+    send(second)
+    camera.end(second)
+    send_until(first, (RELIABLE, LATCHED))
+    time.sleep(0.5)
+    assert [r.header.frame_id for r in results.messages] == sent
+    wait_until(lambda: len(list(node.subscriptions)) == 1, limit=10.0)
 
 
 def test_a_picture_that_was_published_once_arrives_once(graph, make_node, camera, wait_until):
@@ -212,9 +204,9 @@ def test_a_pair_that_cannot_match_is_said_once_with_both_sides_and_the_fix(
     statuses = graph.record(DiagnosticArray, '/diagnostics')
     make_node({f'{SUBSCRIPTION}.reliability': 'reliable'})
     told = statuses.wait(
-        where=lambda m: image_status(m).level == DiagnosticStatus.ERROR)[0]
-    assert 'no image of camera can arrive on /image_raw' in image_status(told).message
-    time.sleep(2.5)
+        where=lambda m: 'no image of camera can arrive' in image_status(m).message)[0]
+    assert image_status(told).level == DiagnosticStatus.ERROR
+    time.sleep(3.5)
     lines = [line for line in capfd.readouterr().err.splitlines() if 'can arrive' in line]
     assert len(lines) == 1
     for part in ('it publishes best_effort, volatile', 'asks for reliable, volatile',

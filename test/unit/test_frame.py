@@ -1,7 +1,9 @@
 """Frame: messages of every encoding, without a copy; malformed ones refused in words."""
 
 from array import array
+import time
 from types import SimpleNamespace
+import zlib
 
 import cv2
 import numpy as np
@@ -432,6 +434,27 @@ def test_a_jpeg_that_claims_an_absurd_size_is_refused_undecoded():
     data[at + 5:at + 9] = b'\xff' * 4
     with pytest.raises(FrameError, match='65535x65535'):
         Frame.from_compressed(compressed(data))
+
+
+def test_a_jpeg_of_many_passes_over_a_large_picture_is_refused_undecoded():
+    """A scan of a progressive JPEG may take 40 bytes, and each costs a pass over the picture."""
+    data = cv2.imencode('.jpg', picture(), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    assert 2 < data.count(b'\xff\xda') < 20
+    begin = data.index(b'\xff\xda')
+    scan = data[begin:data.index(b'\xff', begin + 2)]
+    with pytest.raises(FrameError, match='has 5[0-9][0-9] scans, expected at most 100'):
+        Frame.from_compressed(compressed(data[:begin] + scan * 500 + data[begin:]))
+
+
+def test_a_png_s_texts_are_not_unpacked():
+    """A thousand texts of 8 kB in the file would unpack to 8 GB, and change no pixel."""
+    data = jpeg(picture(), '.png')
+    body = b'zTXt' + b'title\0\0' + zlib.compress(bytes(7_900_000), 9)
+    text = (len(body) - 4).to_bytes(4, 'big') + body + zlib.crc32(body).to_bytes(4, 'big')
+    began = time.process_time()
+    view = Frame.from_compressed(compressed(data[:33] + text * 1000 + data[33:]))
+    assert time.process_time() - began < 3.0  # 35 s where they are
+    np.testing.assert_array_equal(view.to_bgr(), picture())
 
 
 def test_an_8_bit_png_is_read_and_a_16_bit_one_is_not():

@@ -157,6 +157,23 @@ def test_a_missing_head_is_named():
         identify_heads(infos, (640, 640))
 
 
+def test_more_outputs_or_dimensions_than_a_yolo_has_are_refused_in_few_words():
+    many = [TensorInfo(f'o{i}', (1, 80, 80, 64), np.float32) for i in range(3000)]
+    with pytest.raises(HeadError, match='has 3000 outputs, expected 16 at most') as caught:
+        identify_heads(many, (640, 640))
+    assert len(str(caught.value)) < 300
+    with pytest.raises(HeadError, match="output 'deep' has 5000 dimensions") as caught:
+        identify_heads([TensorInfo('deep', [1] * 5000, np.float32)], (640, 640))
+    assert len(str(caught.value)) < 300
+
+
+def test_an_output_s_name_is_one_line_of_any_message():
+    strange = TensorInfo('two\nlines' + 'x' * 1000, (1, 80, 80, 64), np.float32)
+    with pytest.raises(HeadError, match=r"'two\\nlinesx+\.\.\.x+' 1x80x80x64") as caught:
+        identify_heads([strange], (640, 640))
+    assert str(caught.value).isprintable()
+
+
 def test_a_model_without_outputs_is_refused():
     with pytest.raises(HeadError, match='no outputs'):
         identify_heads([], (640, 640))
