@@ -112,7 +112,8 @@ class OverlayNode(Node):
         kinds = {DETECTIONS} | ({KEYPOINTS} if given['draw_keypoints'] else set()) \
             | ({MASK} if given['draw_masks'] else set())
         self._inputs = OverlayInputs(self, images, given['results'], frozenset(kinds),
-                                     self._on_result, self._classes.learn, intra_process)
+                                     self._on_result, self._classes.learn, intra_process,
+                                     self._on_malformed)
         self._report = OverlayReport(self, self._statistics, self._complaints, self._inputs,
                                      self._matcher)
         self._timer = self.create_timer(
@@ -153,6 +154,10 @@ class OverlayNode(Node):
         for kind in parts:
             self._statistics.count(kind)
         self._submit(self._matcher.add_parts(stamp, parts))
+
+    def _on_malformed(self, topic: str, error: Exception) -> None:
+        text = ' '.join(str(error).split())
+        self._complaints.report(f'{topic}: a result was left out: {text}')
 
     def _on_image(self, message: ImageMessage) -> None:
         self._statistics.count('received')

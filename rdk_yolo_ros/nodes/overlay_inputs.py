@@ -36,6 +36,7 @@ class OverlayInputs:
             messages, in another with LocalResults.
         on_classes: called with the classes as (number, name).
         intra_process: whether results of nodes in this process are taken as they are.
+        on_malformed: called with a topic and what is wrong with bytes that are no such result.
 
     """
 
@@ -43,7 +44,8 @@ class OverlayInputs:
                  kinds: frozenset[str],
                  on_result: Callable[[tuple[int, int], Mapping[str, Any]], None],
                  on_classes: Callable[[list[tuple[int, str]]], None],
-                 intra_process: bool) -> None:
+                 intra_process: bool,
+                 on_malformed: Callable[[str, Exception], object]) -> None:
         self.images = images
         self._node = node
         self._topics = {kind: f'{results}/{kind}' for kind in _TYPES if kind in kinds}
@@ -51,6 +53,7 @@ class OverlayInputs:
         self._on_result = on_result
         self._on_classes = on_classes
         self._intra_process = intra_process
+        self._on_malformed = on_malformed
         self._subscriptions: list[Subscription] = []
         self._local: dict[str, IntraProcessSubscription] = {}
 
@@ -89,10 +92,16 @@ class OverlayInputs:
             or self._node.count_publishers(self._node.resolve_topic_name(topic)))
 
     def _on_message(self, kind: str, buffer: bytes) -> None:
-        seconds, nanoseconds, frame_id = read_stamp(buffer)
-        stamp, local = (seconds, nanoseconds), self._local.get(kind)
-        if local is None or not local.is_duplicate(stamp, frame_id):
-            self._on_result(stamp, {kind: deserialize_message(buffer, _TYPES[kind])})
+        try:
+            seconds, nanoseconds, frame_id = read_stamp(buffer)
+            stamp, local = (seconds, nanoseconds), self._local.get(kind)
+            if local is not None and local.is_duplicate(stamp, frame_id):
+                return
+            message = deserialize_message(buffer, _TYPES[kind])
+        except Exception as error:  # rclpy has one of the middleware's for bytes that do not fit
+            self._on_malformed(self._topics[kind], error)
+            return
+        self._on_result(stamp, {kind: message})
 
     def _on_local(self, result: LocalResult) -> None:
         self._on_result(result.stamp, dict.fromkeys(self._topics, result))

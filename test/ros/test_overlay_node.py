@@ -1,6 +1,7 @@
 """The overlay node on a real graph."""
 
 from array import array
+import itertools
 import signal
 import time
 
@@ -373,6 +374,33 @@ def test_a_signal_ends_it_cleanly(graph, scene, start, number):
     process.signal(number)
     assert process.wait() == 0
     assert time.monotonic() - began < 8.0
+    assert 'Traceback' not in process.output
+
+
+def test_bytes_that_are_no_result_are_named_and_end_nothing(graph, start, wait_until):
+    pictures = graph.record(Image, 'overlay/image')
+    process = start('overlay')
+    topics = {name: graph.publisher(kind, f'yolo/{name}', qos) for name, kind, qos in (
+        ('detections', Detection2DArray, RESULT_QOS), ('keypoints', PointCloud2, RESULT_QOS),
+        ('mask', Image, RESULT_QOS), ('label_info', LabelInfo, LATCHED_QOS))}
+    wait_until(lambda: all(topic.get_subscription_count() for topic in topics.values()))
+    for publisher in topics.values():
+        for rest in (b'', bytes(7), b'\xff' * 40, bytes(16) + b'\xff' * 60):
+            publisher.publish(b'\x00\x01\x00\x00' + rest)
+            time.sleep(0.05)
+    for name in ('detections', 'keypoints', 'mask'):
+        process.wait_for_line(f'yolo/{name}: a result was left out: ')
+    images = graph.publisher(Image, 'image_raw', IMAGE_QOS)
+
+    numbers = itertools.count()
+
+    def have_picture():
+        images.publish(image(next(numbers)))
+        time.sleep(0.02)
+        return len(pictures) > 0
+
+    wait_until(have_picture, what='a picture')
+    assert process.is_running()
     assert 'Traceback' not in process.output
 
 
