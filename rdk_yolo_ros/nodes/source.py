@@ -301,7 +301,7 @@ def main(args: Optional[Sequence[str]] = None) -> int:
         node.flush()
         rclpy.try_shutdown()
 
-    return run_node(make_node, 'source', args) or sum(codes)
+    return run_node(make_node, 'source', args, lambda: sum(codes))
 
 
 if __name__ == '__main__':
