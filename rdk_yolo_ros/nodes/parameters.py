@@ -207,8 +207,8 @@ _WITHOUT_EFFECT = {
     'image_type': 'the encoding comes with each image',
     'image_width': 'the size comes with each image',
     'image_height': 'the size comes with each image',
-    'dump_render_img': 'rendered images are not written yet; rviz2 shows the results, see '
-                       'config/rviz/yolo.rviz',
+    'dump_render_img': 'rendered images are published by the overlay node, which the launch '
+                       'argument overlay starts, and not written to files',
 }
 
 # The values of these that ask for what this node does anyway.
