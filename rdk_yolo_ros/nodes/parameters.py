@@ -61,13 +61,8 @@ class ParameterSpec:
 
 AI_MSGS_TOPIC = 'hobot_dnn_detection'
 
-START_PARAMETERS = (
-    ParameterSpec('autostart', True,
-                  'Whether the node brings itself to active; false: it waits, unconfigured, for '
-                  'a lifecycle manager.'),
-    ParameterSpec('config_file', '',
-                  "The work configuration, JSON or YAML: a path, or one inside this package's "
-                  'share folder.'),
+# Of every node that takes images.
+IMAGE_PARAMETERS = (
     ParameterSpec('image_topic', 'image_raw', 'The image topic to subscribe to.'),
     ParameterSpec('image_transport', 'auto',
                   'raw: sensor_msgs/Image. compressed: sensor_msgs/CompressedImage, on '
@@ -75,15 +70,25 @@ START_PARAMETERS = (
                   'compressed where image_topic ends in /compressed, else the type that its '
                   'publisher has, else raw.',
                   choices=('auto', 'raw', 'compressed')),
+    ParameterSpec('image_color_range', 'full',
+                  'The range of YUV images, which their messages do not say. full: luma from 0 '
+                  'to 255 (JFIF). limited: 16 to 235 (BT.601 video).',
+                  choices=('full', 'limited')),
+)
+
+START_PARAMETERS = (
+    ParameterSpec('autostart', True,
+                  'Whether the node brings itself to active; false: it waits, unconfigured, for '
+                  'a lifecycle manager.'),
+    ParameterSpec('config_file', '',
+                  "The work configuration, JSON or YAML: a path, or one inside this package's "
+                  'share folder.'),
+    *IMAGE_PARAMETERS,
     ParameterSpec('is_shared_mem_sub', 0,
                   "1 or true: images are TROS' shared-memory ones, hbm_img_msgs/HbmMsg1080P, "
                   'HbmMsg540P or HbmMsg480P, on sharedmem_img_topic_name.', any_type=True),
     ParameterSpec('sharedmem_img_topic_name', '/hbmem_img',
                   'The topic of those images; it counts with is_shared_mem_sub only.'),
-    ParameterSpec('image_color_range', 'full',
-                  'The range of YUV images, which their messages do not say. full: luma from 0 '
-                  'to 255, as cameras with JPEG heritage give it. limited: 16 to 235.',
-                  choices=('full', 'limited')),
     ParameterSpec('runtime', 'auto',
                   "What runs the model; auto: the work configuration's choice, else what fits "
                   'the model file and is installed here.'),
