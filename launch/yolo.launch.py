@@ -23,6 +23,7 @@ from launch_ros.descriptions import ComposableNode
 from launch_ros.parameter_descriptions import ParameterValue
 
 SHARE = Path(__file__).absolute().parents[1]
+DDS_PROFILES = SHARE / 'config' / 'dds'
 
 # Who has set one of these has chosen how Fast DDS transports images.
 DDS_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE',
@@ -76,7 +77,7 @@ OTHER = {
     'namespace': ('', 'namespace of the nodes'),
     'log_level': ('info', 'debug, info, warn or error'),
     'rviz': ('false', 'start rviz2 with config/rviz/yolo.rviz'),
-    'dds_profile': (str(SHARE / 'config' / 'dds' / 'shared_memory.xml'),
+    'dds_profile': (str(DDS_PROFILES / 'shared_memory.xml'),
                     'Fast DDS profile, used unless the environment names one; empty: none'),
     'device': ('', 'no effect: no camera driver is started here'),
 }
@@ -119,9 +120,13 @@ def _start(context: LaunchContext) -> list[Action]:
         values[name] = values[alias] or values[name]
     actions: list[Action] = [LogInfo(msg=text) for text in _without_effect(values, os.environ)]
     if values['dds_profile'] and not any(os.environ.get(name) for name in DDS_VARIABLES):
-        # Fast DDS 3 knows only the second name, Fast DDS 2.6 only the first.
-        actions += [SetEnvironmentVariable(name, values['dds_profile'])
-                    for name in DDS_VARIABLES[:2]]
+        # Fast DDS 2 knows only the first name, Fast DDS 3 only the second.
+        profile = Path(values['dds_profile'])
+        own = profile.parent == DDS_PROFILES
+        actions += [
+            SetEnvironmentVariable(DDS_VARIABLES[0], str(profile)),
+            SetEnvironmentVariable(DDS_VARIABLES[1], str(
+                DDS_PROFILES / 'fast_dds_3' / profile.name if own else profile))]
     nodes = _nodes(values)
     if _typed('composed', _bool, values):
         actions.append(_container(nodes, values))

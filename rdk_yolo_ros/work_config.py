@@ -147,7 +147,7 @@ class WorkConfig:
         given = dict(mapping)
         unknown = [key for key in given if key not in known_keys()]
         # Each costs a search, and a file that is no work configuration may have thousands.
-        faults = [_name_nearest(key, given[key]) for key in unknown[:_MAX_FAULTS]]
+        faults = _unknown_faults({key: given[key] for key in unknown[:_MAX_FAULTS]})
         faults += _schema_faults({k: v for k, v in given.items() if k in known_keys()})
         if faults:
             more = len(faults) + len(unknown[_MAX_FAULTS:]) - _MAX_FAULTS
@@ -249,13 +249,18 @@ def _warn_of_ignored(given: Mapping[str, Any], source: str) -> None:
         _log.warning('%s: without meaning here and ignored: %s', source, ', '.join(ignored))
 
 
-def _name_nearest(key: object, value: object) -> str:
-    """Return the fault of an unknown key."""
+def _unknown_faults(given: Mapping[Any, Any]) -> list[str]:
+    """Return the faults of unknown keys: the nearest known one, or all, but these once only."""
     by_lower = {known.lower(): known for known in sorted(known_keys())}
-    near = difflib.get_close_matches(str(key).lower(), by_lower, n=1, cutoff=0.6)
-    advice = f'did you mean {by_lower[near[0]]}?' if near \
-        else 'known keys: ' + ', '.join(sorted(known_keys()))
-    return f'unknown key {shown(key)} (value {shown(value)}), {advice}'
+    everything = ', known keys: ' + ', '.join(sorted(known_keys()))
+    faults = []
+    for key, value in given.items():
+        near = difflib.get_close_matches(str(key).lower(), by_lower, n=1, cutoff=0.6)
+        advice = f', did you mean {by_lower[near[0]]}?' if near else everything
+        faults.append(f'unknown key {shown(key)} (value {shown(value)}){advice}')
+        if not near:
+            everything = ''
+    return faults
 
 
 def _schema_faults(given: Mapping[str, Any]) -> list[str]:

@@ -31,7 +31,7 @@ from processes import Child, end, interrupt  # noqa: E402
 WIDTH, HEIGHT, RATE = 1920, 1080, 30.0
 # The most that the container may take of the three processes' time.
 BAR = 0.5
-ROUNDS, PICTURES = 2, 300
+ROUNDS, PICTURES = 3, 200
 WAYS = ('three processes', 'one container')
 
 _PLUGINS = {'source': 'SourceNode', 'yolo': 'YoloNode', 'overlay': 'OverlayNode'}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+import signal
 import sys
 
 from benchmarks.soak.figures import figures
@@ -37,6 +38,8 @@ def main() -> int:
     arguments = parser.parse_args()
     ended = ''
     if not arguments.record:
+        # As Ctrl-C: the nodes end with the run.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         print(f'soak ({machine()}): source and yolo ({arguments.task}), {arguments.width}x'
               f'{arguments.height} at {arguments.rate:g} Hz, {arguments.minutes:g} minutes',
               flush=True)

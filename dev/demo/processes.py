@@ -26,9 +26,10 @@ def loopback_environment(root: Path, environ: Mapping[str, str]) -> dict[str, st
     if not fast_dds or any(environ.get(name) for name in DDS_VARIABLES):
         return ({'ROS_LOCALHOST_ONLY': '1'} if humble else
                 {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'})
-    profile = str(root / 'config' / 'dds' / 'loopback.xml')
+    folder = root / 'config' / 'dds'
     # Both settings leave the transports to the profile.
-    return {DDS_VARIABLES[0]: profile, DDS_VARIABLES[1]: profile,
+    return {DDS_VARIABLES[0]: str(folder / 'loopback.xml'),
+            DDS_VARIABLES[1]: str(folder / 'fast_dds_3' / 'loopback.xml'),
             **({'ROS_LOCALHOST_ONLY': '0'} if humble else
                {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SYSTEM_DEFAULT'})}
 

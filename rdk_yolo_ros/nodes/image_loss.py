@@ -140,6 +140,8 @@ class ImageLossWatch:
                 f'{self._setting()} for {who} may help')
 
     def _setting(self) -> str:
-        distribution = self._environment.get('ROS_DISTRO', '')
-        return ((_VARIABLE_2 if distribution in _WITH_FAST_DDS_2 else _VARIABLE_3)
-                + f'={self._profile or "(a profile with a large segment)"}')
+        variable, profile = _VARIABLE_2, self._profile
+        if self._environment.get('ROS_DISTRO', '') not in _WITH_FAST_DDS_2:
+            variable = _VARIABLE_3
+            profile = profile and profile.parent / 'fast_dds_3' / profile.name
+        return f'{variable}={profile or "(a profile with a large segment)"}'

@@ -222,6 +222,21 @@ def graph():
 
 
 @pytest.fixture
+def outside():
+    """Make a context of its own: to the nodes of `graph` what another process is."""
+    pytest.importorskip('rclpy')
+    graph = Graph()
+    yield graph
+    graph.close()
+
+
+@pytest.fixture
+def recorder():
+    """Return a function that makes a Recorder, to be called with anything."""
+    return Recorder
+
+
+@pytest.fixture
 def processes():
     """Return a function that starts a process; what it started ends with the test."""
     started = []

@@ -179,9 +179,9 @@ def test_lost_large_images_are_told_of_once_with_numbers_and_the_variable():
     assert f'{VARIABLE}=/share/large.xml for the publisher and for this node' in warning
 
 
-def test_the_variable_has_another_name_from_kilted_on():
+def test_variable_and_profile_are_others_from_kilted_on():
     (warning,) = feed(watch({'ROS_DISTRO': 'kilted'}), 20, 2, 28)
-    assert 'FASTDDS_DEFAULT_PROFILES_FILE=/share/large.xml' in warning
+    assert 'FASTDDS_DEFAULT_PROFILES_FILE=/share/fast_dds_3/large.xml' in warning
 
 
 def test_with_a_profile_here_the_publisher_is_named():

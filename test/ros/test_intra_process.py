@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 rclpy = pytest.importorskip('rclpy')
-from conftest import Graph, Recorder  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
@@ -20,22 +19,14 @@ from rdk_yolo_ros.nodes.qos import IMAGE_QOS  # noqa: E402
 
 
 @pytest.fixture
-def other_graph():
-    """Return a context and a node of its own: to the first one's nodes another process."""
-    graph = Graph()
-    yield graph
-    graph.close()
-
-
-@pytest.fixture
-def subscribe():
+def subscribe(recorder):
     """Return a function that subscribes and returns the subscription and its Recorder."""
     subscriptions = []
 
     def subscribe(node, topic='image', callback=None):
-        recorder = Recorder()
-        subscriptions.append(IntraProcessSubscription(node, topic, callback or recorder))
-        return subscriptions[-1], recorder
+        images = recorder()
+        subscriptions.append(IntraProcessSubscription(node, topic, callback or images))
+        return subscriptions[-1], images
 
     yield subscribe
     for subscription in subscriptions:
@@ -115,10 +106,10 @@ def test_a_topic_is_the_one_that_remapping_makes_of_it(graph, subscribe):
     camera.destroy_node()
 
 
-def test_contexts_do_not_mix(graph, other_graph, subscribe):
+def test_contexts_do_not_mix(graph, outside, subscribe):
     _, images = subscribe(graph.node)
-    _, others = subscribe(other_graph.node)
-    IntraProcessPublisher(other_graph.node, 'image').publish(image(1))
+    _, others = subscribe(outside.node)
+    IntraProcessPublisher(outside.node, 'image').publish(image(1))
     IntraProcessPublisher(graph.node, 'image').publish(image(2))
     assert others.wait(1)[0].stamp[0] == 1
     assert images.wait(1)[0].stamp[0] == 2
@@ -180,7 +171,7 @@ def test_what_was_handed_over_is_known_when_dds_brings_it_too(graph, subscribe):
 
 
 def test_dds_counts_only_who_is_not_served_in_the_process(
-        graph, other_graph, subscribe, wait_until):
+        graph, outside, subscribe, wait_until):
     publisher = graph.publisher(Image, 'image', IMAGE_QOS)
     local = IntraProcessPublisher(graph.node, 'image')
     assert not local.dds_listeners(publisher)
@@ -191,9 +182,9 @@ def test_dds_counts_only_who_is_not_served_in_the_process(
     wait_until(lambda: publisher.get_subscription_count() == 1)
     wait_until(lambda: not local.dds_listeners(publisher))
 
-    outside = other_graph.node.create_subscription(Image, 'image', lambda _: None, IMAGE_QOS)
+    listener = outside.node.create_subscription(Image, 'image', lambda _: None, IMAGE_QOS)
     wait_until(lambda: local.dds_listeners(publisher))
-    other_graph.node.destroy_subscription(outside)
+    outside.node.destroy_subscription(listener)
     wait_until(lambda: not local.dds_listeners(publisher))
     subscription.close()
     assert local.dds_listeners(publisher)
@@ -201,11 +192,11 @@ def test_dds_counts_only_who_is_not_served_in_the_process(
 
 
 def test_a_listener_outside_is_seen_beside_a_local_one_that_dds_does_not_match(
-        graph, other_graph, subscribe, wait_until):
+        graph, outside, subscribe, wait_until):
     publisher = graph.publisher(Image, 'image', IMAGE_QOS)
     local = IntraProcessPublisher(graph.node, 'image')
     subscribe(graph.node)  # the node has no DDS subscription at all
-    viewer = Node('viewer', context=other_graph.context)
+    viewer = Node('viewer', context=outside.context)
     viewer.create_subscription(Image, 'image', lambda _: None, IMAGE_QOS)
     wait_until(lambda: publisher.get_subscription_count() == 1)
     wait_until(lambda: local.dds_listeners(publisher))

@@ -5,7 +5,6 @@ import pytest
 
 pytest.importorskip('rclpy')
 pytest.importorskip('vision_msgs')
-from conftest import Graph, Recorder  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from sensor_msgs.msg import Image, PointCloud2  # noqa: E402
 from stand_in_predictor import NAMES, StandInPredictor  # noqa: E402
@@ -19,14 +18,6 @@ from rdk_yolo_ros.nodes.source import SourceNode  # noqa: E402
 from rdk_yolo_ros.nodes.yolo import YoloNode  # noqa: E402
 
 WIDTH, HEIGHT = 64, 48
-
-
-@pytest.fixture
-def outside():
-    """Return a context of its own: to the first one's nodes another process."""
-    graph = Graph()
-    yield graph
-    graph.close()
 
 
 @pytest.fixture
@@ -46,12 +37,12 @@ def nodes(graph):
 
 
 @pytest.fixture
-def take(graph):
+def take(graph, recorder):
     """Receive a topic without DDS, as a node that also has its subscription; two Recorders."""
     subscriptions = []
 
     def take(topic, kind, has_callback=True):
-        local, over_dds = Recorder(), Recorder()
+        local, over_dds = recorder(), recorder()
         subscriptions.append(IntraProcessSubscription(
             graph.node, topic, local if has_callback else None))
         graph.node.create_subscription(kind, topic, over_dds, RESULT_QOS)

@@ -9,13 +9,14 @@ import pytest
 
 pytest.importorskip('rclpy')
 pytest.importorskip('onnxruntime')
-from node_page import NodePage  # noqa: E402
+from node_page import NodePage, code  # noqa: E402
 from rclpy.lifecycle import LifecycleNode  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy  # noqa: E402
 
 from rdk_yolo_ros.components.container import ComponentContainer  # noqa: E402
 from rdk_yolo_ros.nodes.overlay import OverlayNode  # noqa: E402
+from rdk_yolo_ros.nodes.parameters import ALIASES  # noqa: E402
 from rdk_yolo_ros.nodes.source import SourceNode  # noqa: E402
 from rdk_yolo_ros.nodes.yolo import YoloNode  # noqa: E402
 
@@ -176,6 +177,10 @@ def range_of(descriptor):
     for limits in (*descriptor.integer_range, *descriptor.floating_point_range):
         return f'{limits.from_value} to {limits.to_value}'
     return descriptor.additional_constraints.removeprefix('one of ')
+
+
+def test_the_yolo_node_s_page_has_dnn_node_example_s_names():
+    assert set(ALIASES) <= set(code(NodePage('yolo_node').text))
 
 
 def test_every_page_of_a_node_is_held_to_the_code():

@@ -32,7 +32,7 @@ def test_ctrl_c_ends_the_processes_and_judges_what_there_is(
     assert not any(os.path.exists(f'/proc/{pid}') for pid in nodes)
     page = (tmp_path / 'soak.md').read_text()
     assert 'broken off: interrupted' in page
-    assert '| slope, MB an hour |' in page
+    assert '| slope of that, MB an hour |' in page
     assert (tmp_path / 'images' / 'soak.png').stat().st_size > 1000
 
     again = soak('--record')

@@ -27,16 +27,12 @@ from vision_msgs.msg import Detection2DArray, LabelInfo  # noqa: E402
 from rdk_yolo_ros.decode import DecodeOptions  # noqa: E402
 from rdk_yolo_ros.detections import Detections  # noqa: E402
 from rdk_yolo_ros.errors import ModelError, RuntimeLostError, WorkConfigError  # noqa: E402
-from rdk_yolo_ros.nodes.parameters import ALIASES, START_PARAMETERS, option_parameters  # noqa: E402
 from rdk_yolo_ros.nodes.yolo import YoloNode  # noqa: E402
 from rdk_yolo_ros.predictor import Prediction  # noqa: E402
 from rdk_yolo_ros.runtimes import RestartingRuntime, Runtime  # noqa: E402
 
 BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-TYPES = {Parameter.Type.BOOL: 'boolean', Parameter.Type.STRING: 'string',
-         Parameter.Type.DOUBLE: 'double', Parameter.Type.INTEGER: 'integer',
-         Parameter.Type.STRING_ARRAY: 'string array'}
 
 
 @pytest.fixture
@@ -480,37 +476,6 @@ def test_an_image_topic_under_both_names_is_the_own_one_and_the_other_is_said(
                              Parameter('ros_img_topic_name', value='/image')]))
     assert node._images.topic_name == '/camera'
     assert 'ros_img_topic_name has no effect here: image_topic' in capfd.readouterr().err
-
-
-def test_the_documentation_lists_the_parameters_as_they_are_declared(graph, predictor, start):
-    node = start(predictor)
-    page = Path(__file__).resolve().parents[2] / 'docs' / 'yolo_node.md'
-    text = page.read_text(encoding='utf-8')
-    rows = {}
-    for line in text.split('## Parameters')[1].split('###')[0].splitlines():
-        cells = [cell.strip() for cell in line.strip('|').split('|')]
-        if line.startswith('| `'):
-            rows[cells[0].split('`')[1]] = (cells[0].endswith('*'), *cells[1:4])
-    specs = {spec.name: spec for spec in
-             (*START_PARAMETERS, *option_parameters(DecodeOptions()))}
-    assert set(rows) == set(specs)
-    for name, (changeable, kind, default, limits) in rows.items():
-        descriptor, value = node.describe_parameter(name), node.get_parameter(name).value
-        assert changeable is not descriptor.read_only, name
-        assert kind == TYPES[node.get_parameter(name).type_], name
-        if default.startswith('`'):
-            shown = str(value).lower() if isinstance(value, bool) else str(value)
-            assert default.strip('`') == shown, name
-        else:
-            assert name == 'config_file' or hasattr(predictor.options, name), name
-        ranges = [*descriptor.integer_range, *descriptor.floating_point_range]
-        if ranges:
-            assert limits == f'{ranges[0].from_value} to {ranges[0].to_value}', name
-        else:
-            choices = specs[name].choices
-            assert limits == ', '.join(f'`{choice}`' for choice in choices), name
-    for alias in ALIASES:
-        assert f'`{alias}`' in text
 
 
 # Diagnostics

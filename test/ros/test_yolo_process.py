@@ -323,8 +323,9 @@ def test_the_tests_keep_to_this_machine_in_every_distribution(
     unset = dict.fromkeys(['ROS_LOCALHOST_ONLY', 'ROS_AUTOMATIC_DISCOVERY_RANGE'])
     environment = set_up({**unset, **dict.fromkeys(DDS_VARIABLES, 'own.xml'),
                           'ROS_DISTRO': distribution})[0]
-    profiles = {environment.get(name) for name in DDS_VARIABLES}
-    assert profiles == {str(find_file('config/dds/loopback.xml')), None}
+    assert [environment.get(name) for name in DDS_VARIABLES] == [
+        str(find_file('config/dds/loopback.xml')),
+        str(find_file('config/dds/fast_dds_3/loopback.xml')), None]
     assert environment[name] == value
     assert len([name for name in unset if name in environment]) == 1
 

@@ -424,6 +424,13 @@ def test_a_long_value_is_shortened(write):
     assert len(complaint(write({'class_num': [[list(range(1000))] * 1000] * 9}))) < 300
 
 
+def test_the_known_keys_are_listed_once_however_many_are_unknown(write):
+    message = complaint(write({'model_file': 'model.onnx', 'zzz': 1, 'qqq': 2, 'task_nam': 3}))
+    assert message.count('unknown key') == 3
+    assert message.count('known keys: ') == 1
+    assert 'did you mean task_num?' in message
+
+
 @pytest.mark.parametrize(('text', 'says'), [
     ('', 'is empty'), (' \n\t', 'is empty'), ('\ufeff', 'is empty'),
     ('[]', 'a list at the top level'), ('"x"', 'a text at the top level'),

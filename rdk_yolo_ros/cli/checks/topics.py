@@ -14,8 +14,9 @@ from rdk_yolo_ros.share import find_file
 
 _MODULE = 'rdk_yolo_ros.nodes.topic_check'
 PROFILE = 'config/dds/shared_memory.xml'
-# Fast DDS 2 and Fast DDS 3 name a profile by different variables.
-_PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+# Fast DDS 2 and Fast DDS 3 name a profile by different variables, and differ in what it says.
+_PROFILES = {'FASTRTPS_DEFAULT_PROFILES_FILE': PROFILE,
+             'FASTDDS_DEFAULT_PROFILES_FILE': 'config/dds/fast_dds_3/shared_memory.xml'}
 _TRANSPORTS_VARIABLE = 'FASTDDS_BUILTIN_TRANSPORTS'
 # Starting ROS and knowing the graph takes a while before the listening.
 _STARTING_S = 20.0
@@ -48,11 +49,11 @@ def check_profile(environment: Mapping[str, str]) -> Finding:
     rmw = environment.get('RMW_IMPLEMENTATION', '')
     if rmw and not rmw.startswith('rmw_fastrtps'):
         return Finding('shared memory', OK, f'{rmw} is used, which needs no Fast DDS profile')
-    for name in _PROFILE_VARIABLES:
+    for name, profile in _PROFILES.items():
         value = environment.get(name)
         if value and not Path(value).expanduser().is_file():
             return Finding('shared memory', PROBLEM, f'{name} names {value}, which is no file',
-                           f'set it to share/rdk_yolo_ros/{PROFILE} of the workspace, or unset '
+                           f'set it to share/rdk_yolo_ros/{profile} of the workspace, or unset '
                            'it', details={'variable': name, 'file': value})
         if value:
             return Finding('shared memory', OK, f'{name} is {value}',
@@ -66,17 +67,16 @@ def check_profile(environment: Mapping[str, str]) -> Finding:
 
 def _with_profile(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the profile's variables, unless the user has chosen how images are carried."""
-    if any(environment.get(name) for name in (*_PROFILE_VARIABLES, _TRANSPORTS_VARIABLE)):
+    if any(environment.get(name) for name in (*_PROFILES, _TRANSPORTS_VARIABLE)):
         return {}
     # A profile has transports of its own, which would reach beyond this machine.
     if environment.get('ROS_LOCALHOST_ONLY') == '1' \
             or environment.get('ROS_AUTOMATIC_DISCOVERY_RANGE') in ('LOCALHOST', 'OFF'):
         return {}
     try:
-        path = str(find_file(PROFILE))
+        return {name: str(find_file(profile)) for name, profile in _PROFILES.items()}
     except FileNotFoundError:
         return {}
-    return dict.fromkeys(_PROFILE_VARIABLES, path)
 
 
 def judge(seen: dict[str, Any]) -> Iterator[Finding]:
