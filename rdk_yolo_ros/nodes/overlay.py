@@ -39,7 +39,7 @@ PARAMETERS = (
     *IMAGE_PARAMETERS,
     ParameterSpec('results', 'yolo',
                   "The YOLO node's name: detections, keypoints, mask and label_info below it are "
-                  'subscribed to.'),
+                  'subscribed to.', is_topic=True),
     ParameterSpec('draw_keypoints', True, 'Subscribe to key points and draw them.'),
     ParameterSpec('draw_masks', True, 'Subscribe to masks and draw them.'),
     ParameterSpec('encoding', 'bgr8',

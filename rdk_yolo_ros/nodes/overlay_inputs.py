@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from rclpy.exceptions import ParameterException
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
@@ -39,9 +37,6 @@ class OverlayInputs:
         on_classes: called with the classes as (number, name).
         intra_process: whether results of nodes in this process are taken as they are.
 
-    Raises:
-        rclpy.exceptions.ParameterException: `results` is no name that topics can be below.
-
     """
 
     def __init__(self, node: Node, images: ImageSubscription, results: str,
@@ -49,12 +44,6 @@ class OverlayInputs:
                  on_result: Callable[[tuple[int, int], Mapping[str, Any]], None],
                  on_classes: Callable[[list[tuple[int, str]]], None],
                  intra_process: bool) -> None:
-        try:
-            node.resolve_topic_name(f'{results}/{DETECTIONS}')
-        except rclpy_implementation.RCLError:
-            raise ParameterException(
-                f"parameter results is {results!r}, expected the YOLO node's name, as yolo or "
-                '/eye/yolo', 'results') from None
         self.images = images
         self._node = node
         self._topics = {kind: f'{results}/{kind}' for kind in _TYPES if kind in kinds}
