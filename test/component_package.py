@@ -48,6 +48,20 @@ def install_own(folder):
     return folder
 
 
+def install_container(prefix):
+    """Put the container where `ros2 run` and launch_ros look for it, running this checkout."""
+    index = prefix / 'share' / 'ament_index' / 'resource_index' / 'packages'
+    index.mkdir(parents=True)
+    (index / 'rdk_yolo_ros').touch()
+    script = prefix / 'lib' / 'rdk_yolo_ros' / 'component_container'
+    script.parent.mkdir(parents=True)
+    script.write_text(f'#!{sys.executable}\nimport sys\n'
+                      'from rdk_yolo_ros.nodes.executables import component_container\n'
+                      'sys.exit(component_container())\n')
+    script.chmod(0o755)
+    return prefix
+
+
 def python_path(*folders):
     """Return PYTHONPATH with folders, and then this checkout, before what it has."""
     return os.pathsep.join([*map(str, folders), str(ROOT),

@@ -64,8 +64,19 @@ class Component:
         return f'component {self.unique_id} ({self.name or self._plugin})'
 
     def start(self) -> None:
-        """Begin to load."""
-        self._thread.start()
+        """
+        Begin to load.
+
+        Raises:
+            ComponentError: the process cannot have another thread.
+
+        """
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._executor.shutdown()
+            raise ComponentError(f"{self} is not loaded: {error}; the process or its user has as "
+                                 'many threads as it may (ulimit -u)') from error
 
     def stop(self) -> None:
         """Ask the component to end."""

@@ -113,12 +113,12 @@ class ComponentContainer(Node):
             next(self._ids), request.package_name, request.plugin_name, load_options(request),
             self._threads, self, self._on_loaded, self._on_end)
         answer = Answer(self)
-        with self._lock:
-            self._loading[component] = answer
-            self._ends[component] = []
         self.get_logger().info(
             f'loading {request.plugin_name!r} as component {component.unique_id}')
-        component.start()
+        with self._lock:
+            component.start()  # not noted where no thread can be had: there is nothing to end
+            self._loading[component] = answer
+            self._ends[component] = []
         await answer.wait(self._load_timeout)
         with self._lock:
             given_up = self._loading.pop(component, None) is not None

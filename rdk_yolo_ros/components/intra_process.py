@@ -266,7 +266,7 @@ class IntraProcessSubscription:
                 item, self._waiting = self._waiting, None
             try:
                 callback(item)
-            except Exception as error:
+            except BaseException as error:  # SystemExit would end this thread without a word
                 self._logger.error(
                     f'{self.topic_name}: an image was left out: {type(error).__name__}: {error}',
                     throttle_duration_sec=1.0)

@@ -38,6 +38,8 @@ ClassNames = Union[Sequence[str], Mapping[int, str]]
 
 _MASK_OPACITY = 0.45
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+# Characters. Names come in messages, too, where they may be anything, and letters are kept.
+_LONGEST_NAME = 40
 
 # Past these a sub-pixel coordinate overflows OpenCV's 16-bit drawing limits.
 _COORDINATE_LIMIT = 30000
@@ -181,7 +183,9 @@ def _label(class_id: int, class_names: Optional[ClassNames]) -> str:
         name = class_names.get(class_id, '')
     elif class_names is not None and 0 <= class_id < len(class_names):
         name = class_names[class_id]
-    return name if name and name.isascii() and name.isprintable() else str(class_id)
+    if not name or not name.isascii() or not name.isprintable():
+        return str(class_id)
+    return name if len(name) <= _LONGEST_NAME else f'{name[:_LONGEST_NAME - 3]}...'
 
 
 def _draw_label(canvas: Canvas, text: str, corners: np.ndarray, colour: Colour,

@@ -39,7 +39,8 @@ def _run(module: str, function: str = 'main') -> int:
         if handler is signal.default_int_handler:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
         main = getattr(import_module(f'rdk_yolo_ros.nodes.{module}'), function)
-        signal.signal(signal.SIGINT, handler)
+        if handler is signal.default_int_handler:
+            signal.signal(signal.SIGINT, handler)
         return main()
     except KeyboardInterrupt:
         return 128 + signal.SIGINT  # between here and where the node takes signals over

@@ -27,7 +27,7 @@ from rdk_yolo_ros.nodes.overlay_matching import DETECTIONS, Match, Matcher
 from rdk_yolo_ros.nodes.overlay_picture import ENCODINGS, Picture
 from rdk_yolo_ros.nodes.overlay_report import OverlayReport
 from rdk_yolo_ros.nodes.overlay_results import ClassNumbers, detections_from_messages
-from rdk_yolo_ros.nodes.parameters import ParameterSpec, declare
+from rdk_yolo_ros.nodes.parameters import IMAGE_PARAMETERS, ParameterSpec, declare
 from rdk_yolo_ros.nodes.spin import run_node
 from rdk_yolo_ros.pipeline import Pipeline
 
@@ -37,19 +37,10 @@ _PICTURE_QOS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=2,
 _LOOK_S = 0.25  # how often the node looks whether somebody listens
 
 PARAMETERS = (
-    ParameterSpec('image_topic', 'image_raw', 'The image topic to subscribe to.'),
-    ParameterSpec('image_transport', 'auto',
-                  'raw: sensor_msgs/Image. compressed: sensor_msgs/CompressedImage, on '
-                  'image_topic/compressed unless image_topic already ends in /compressed. auto: '
-                  'compressed where image_topic ends in /compressed, else the type that its '
-                  'publisher has, else raw.',
-                  choices=('auto', 'raw', 'compressed')),
-    ParameterSpec('image_color_range', 'full',
-                  'The range of YUV images, which their messages do not say. full: luma 0 to 255 '
-                  '(JFIF). limited: 16 to 235 (BT.601 video).', choices=('full', 'limited')),
+    *IMAGE_PARAMETERS,
     ParameterSpec('results', 'yolo',
                   "The YOLO node's name: detections, keypoints, mask and label_info below it are "
-                  'subscribed to.'),
+                  'subscribed to.', is_topic=True),
     ParameterSpec('draw_keypoints', True, 'Subscribe to key points and draw them.'),
     ParameterSpec('draw_masks', True, 'Subscribe to masks and draw them.'),
     ParameterSpec('encoding', 'bgr8',

@@ -24,36 +24,42 @@ class LabelMasks:
 
     Args:
         labels: uint8 or uint16 (h, w).
-        instances: which of the picture's instances these are, in order.
+        count: how many instances there are.
 
     """
 
-    def __init__(self, labels: np.ndarray, instances: np.ndarray) -> None:
+    def __init__(self, labels: np.ndarray, count: int) -> None:
         self._labels = labels
-        self._instances = instances
+        self._count = count
 
     def __len__(self) -> int:
-        return len(self._instances)
+        return self._count
 
     def __getitem__(self, index: Any) -> LabelMasks:
-        return LabelMasks(self._labels, self._instances[index])
+        chosen = np.arange(self._count)[index]
+        numbers = np.zeros(self._count + 1, self._labels.dtype)
+        numbers[chosen + 1] = np.arange(1, len(chosen) + 1)
+        return LabelMasks(numbers[self._labels], len(chosen))
 
     def full(self, i: int) -> np.ndarray:
         """Return instance i over the image, bool (h, w)."""
-        return self._labels == self._instances[i] + 1
+        return self._labels == i + 1
 
     def to_label_image(self, height: int, width: int) -> np.ndarray:
         """
         Return all instances in one picture of height x width: uint8 or uint16 (h, w).
 
+        It may lack the masks' last row or column, as NV12 does where the image's size is odd.
+
         Raises:
             FrameError: the masks have another size.
 
         """
-        if self._labels.shape != (height, width):
-            raise FrameError(f'masks are {self._labels.shape[1]}x{self._labels.shape[0]}, '
-                             f'expected the size of their image, {width}x{height}')
-        return self._labels
+        rows, columns = self._labels.shape
+        if height not in (rows, rows // 2 * 2) or width not in (columns, columns // 2 * 2):
+            raise FrameError(f'masks are {columns}x{rows}, expected the size of their image, '
+                             f'{width}x{height}')
+        return self._labels[:height, :width]
 
 
 class ClassNumbers:
@@ -120,7 +126,7 @@ def detections_from_messages(message: Detection2DArray, keypoints: Optional[Poin
     detections = Detections(
         boxes.astype(np.float32), scores.astype(np.float32), ids,
         keypoints=None if keypoints is None else _points(keypoints, count),
-        masks=None if mask is None else LabelMasks(_labels(mask, count), np.arange(count)),
+        masks=None if mask is None else LabelMasks(_labels(mask, count), count),
         angles=angles.astype(np.float32) if angles.any() else None)
     return detections, names
 

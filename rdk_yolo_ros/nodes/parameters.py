@@ -13,6 +13,7 @@ from rclpy.exceptions import (
     InvalidParameterValueException,
     ParameterException,
 )
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 
 from rdk_yolo_ros.decode import DecodeOptions
@@ -31,6 +32,7 @@ class ParameterSpec:
         choices: the only values that a string may have.
         changeable: whether it may be set while the node runs.
         any_type: whether a value of another type than the default's is taken, too.
+        is_topic: whether the value must be a topic's name, full or relative.
 
     """
 
@@ -41,6 +43,7 @@ class ParameterSpec:
     choices: tuple[str, ...] = ()
     changeable: bool = False
     any_type: bool = False
+    is_topic: bool = False
 
     def descriptor(self) -> ParameterDescriptor:
         """Return what rclpy needs to know to hold a value to this."""
@@ -61,6 +64,21 @@ class ParameterSpec:
 
 AI_MSGS_TOPIC = 'hobot_dnn_detection'
 
+# Of every node that takes images.
+IMAGE_PARAMETERS = (
+    ParameterSpec('image_topic', 'image_raw', 'The image topic to subscribe to.', is_topic=True),
+    ParameterSpec('image_transport', 'auto',
+                  'raw: sensor_msgs/Image. compressed: sensor_msgs/CompressedImage, on '
+                  'image_topic/compressed unless image_topic already ends in /compressed. auto: '
+                  'compressed where image_topic ends in /compressed, else the type that its '
+                  'publisher has, else raw.',
+                  choices=('auto', 'raw', 'compressed')),
+    ParameterSpec('image_color_range', 'full',
+                  'The range of YUV images, which their messages do not say. full: luma from 0 '
+                  'to 255 (JFIF). limited: 16 to 235 (BT.601 video).',
+                  choices=('full', 'limited')),
+)
+
 START_PARAMETERS = (
     ParameterSpec('autostart', True,
                   'Whether the node brings itself to active; false: it waits, unconfigured, for '
@@ -68,22 +86,13 @@ START_PARAMETERS = (
     ParameterSpec('config_file', '',
                   "The work configuration, JSON or YAML: a path, or one inside this package's "
                   'share folder.'),
-    ParameterSpec('image_topic', 'image_raw', 'The image topic to subscribe to.'),
-    ParameterSpec('image_transport', 'auto',
-                  'raw: sensor_msgs/Image. compressed: sensor_msgs/CompressedImage, on '
-                  'image_topic/compressed unless image_topic already ends in /compressed. auto: '
-                  'compressed where image_topic ends in /compressed, else the type that its '
-                  'publisher has, else raw.',
-                  choices=('auto', 'raw', 'compressed')),
+    *IMAGE_PARAMETERS,
     ParameterSpec('is_shared_mem_sub', 0,
                   "1 or true: images are TROS' shared-memory ones, hbm_img_msgs/HbmMsg1080P, "
                   'HbmMsg540P or HbmMsg480P, on sharedmem_img_topic_name.', any_type=True),
     ParameterSpec('sharedmem_img_topic_name', '/hbmem_img',
-                  'The topic of those images; it counts with is_shared_mem_sub only.'),
-    ParameterSpec('image_color_range', 'full',
-                  'The range of YUV images, which their messages do not say. full: luma from 0 '
-                  'to 255, as cameras with JPEG heritage give it. limited: 16 to 235.',
-                  choices=('full', 'limited')),
+                  'The topic of those images; it counts with is_shared_mem_sub only.',
+                  is_topic=True),
     ParameterSpec('runtime', 'auto',
                   "What runs the model; auto: the work configuration's choice, else what fits "
                   'the model file and is installed here.'),
@@ -102,7 +111,7 @@ START_PARAMETERS = (
                   choices=('auto', 'true', 'false'), any_type=True),
     ParameterSpec('msg_pub_topic_name', AI_MSGS_TOPIC,
                   'The topic of ai_msgs/PerceptionTargets; its PerceptionInfo is on the same '
-                  'name with _info at the end.'),
+                  'name with _info at the end.', is_topic=True),
 )
 
 
@@ -157,6 +166,14 @@ def declare(node: Node, spec: ParameterSpec) -> Any:
     if spec.choices and value not in spec.choices:
         raise ParameterException(f'parameter {spec.name} is {value!r}, expected '
                                  + ' or '.join(spec.choices), spec.name)
+    if spec.is_topic:
+        try:
+            node.resolve_topic_name(value)
+        except rclpy_implementation.RCLError as error:
+            reason = str(error).removeprefix('failed to resolve name: ')
+            raise ParameterException(
+                f"parameter {spec.name} is {value!r}, expected a topic's name: {reason}",
+                spec.name) from error
     return value
 
 
@@ -207,8 +224,8 @@ _WITHOUT_EFFECT = {
     'image_type': 'the encoding comes with each image',
     'image_width': 'the size comes with each image',
     'image_height': 'the size comes with each image',
-    'dump_render_img': 'rendered images are not written yet; rviz2 shows the results, see '
-                       'config/rviz/yolo.rviz',
+    'dump_render_img': 'rendered images are published by the overlay node, which the launch '
+                       'argument overlay starts, and not written to files',
 }
 
 # The values of these that ask for what this node does anyway.

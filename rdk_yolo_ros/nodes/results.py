@@ -70,8 +70,7 @@ class ResultPublishers:
         self._topics['label_info'] = had.get('label_info') or create_publisher(
             node, LabelInfo, '~/label_info', LATCHED_QOS)
         self._local = {
-            name: IntraProcessPublisher(node, publisher.topic_name)
-            for name, publisher in self._topics.items()
+            name: IntraProcessPublisher(node, f'~/{name}') for name in self._topics
             if intra_process and name in ('detections', 'keypoints', 'mask')}
         self._detections = self._topics.get('detections')
         self._classification = self._topics.get('classification')

@@ -70,8 +70,9 @@ _PARAMETERS = (
                   choices=('now', 'source')),
     ParameterSpec('frame_id', '', "Coordinate frame; empty: the bag's own, else camera."),
     ParameterSpec('image_topic', 'image_raw',
-                  'Topic of the images; jpeg goes to /compressed below it.'),
-    ParameterSpec('camera_info_topic', 'camera_info', 'Topic of sensor_msgs/CameraInfo.'),
+                  'Topic of the images; jpeg goes to /compressed below it.', is_topic=True),
+    ParameterSpec('camera_info_topic', 'camera_info', 'Topic of sensor_msgs/CameraInfo.',
+                  is_topic=True),
     ParameterSpec('reliability', 'reliable',
                   'reliable matches every subscription, best_effort only such ones.',
                   choices=('reliable', 'best_effort')),
@@ -303,7 +304,7 @@ def main(args: Optional[Sequence[str]] = None) -> int:
         node.flush()
         rclpy.try_shutdown()
 
-    return run_node(make_node, 'source', args) or sum(codes)
+    return run_node(make_node, 'source', args, lambda: sum(codes))
 
 
 if __name__ == '__main__':

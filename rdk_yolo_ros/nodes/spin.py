@@ -25,10 +25,10 @@ _SIGNAL_S = 0.3
 _THREADS_S = 0.1
 
 
-def run_node(make_node: Callable[[], Node], name: str,
-             args: Optional[Sequence[str]] = None) -> int:
+def run_node(make_node: Callable[[], Node], name: str, args: Optional[Sequence[str]] = None,
+             exit_code: Callable[[], int] = lambda: 0) -> int:
     """
-    Run one node until SIGINT or SIGTERM and return the exit code.
+    Run one node until SIGINT or SIGTERM, or until it shuts rclpy down; return the exit code.
 
     0 after a signal, at whatever moment it comes; 1, and one line on stderr, when the node
     cannot start.
@@ -38,6 +38,7 @@ def run_node(make_node: Callable[[], Node], name: str,
             becomes the one line.
         name: the executable's name, for that line.
         args: the command line, or None for the process's own.
+        exit_code: returns the exit code of a node that was started, once it has ended.
 
     """
     node: Optional[Node] = None
@@ -76,8 +77,8 @@ def run_node(make_node: Callable[[], Node], name: str,
         # would crash.
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)
-    return 0
+        os._exit(exit_code())
+    return exit_code()
 
 
 def _threads_run(patience: float) -> bool:

@@ -15,7 +15,12 @@ pytest.importorskip('launch_testing')
 pytest.importorskip('launch_ros')
 pytest.importorskip('composition_interfaces')
 
-from component_package import install_foreign, install_own, python_path  # noqa: E402
+from component_package import (  # noqa: E402
+    install_container,
+    install_foreign,
+    install_own,
+    python_path,
+)
 from composition_interfaces.srv import ListNodes  # noqa: E402
 from launch import LaunchDescription  # noqa: E402
 from launch.actions import SetEnvironmentVariable, TimerAction  # noqa: E402
@@ -35,20 +40,6 @@ BEFORE = dict(os.environ)
 LIMIT = 60.0  # seconds
 
 
-def install_executables(prefix):
-    """Put the container where `ros2 run` and launch_ros look for it, running this checkout."""
-    index = prefix / 'share' / 'ament_index' / 'resource_index' / 'packages'
-    index.mkdir(parents=True)
-    (index / 'rdk_yolo_ros').touch()
-    script = prefix / 'lib' / 'rdk_yolo_ros' / 'component_container'
-    script.parent.mkdir(parents=True)
-    script.write_text(f'#!{sys.executable}\nimport sys\n'
-                      'from rdk_yolo_ros.nodes.executables import component_container\n'
-                      'sys.exit(component_container())\n')
-    script.chmod(0o755)
-    return prefix
-
-
 @pytest.mark.launch_test
 @launch_testing.markers.keep_alive
 def generate_test_description():
@@ -63,7 +54,7 @@ def generate_test_description():
         **loopback_environment(ROOT, os.environ), 'ROS_DOMAIN_ID': str(domain),
         'PYTHONPATH': python_path(*installed),
         'AMENT_PREFIX_PATH': os.pathsep.join([
-            str(install_executables(folder / 'prefix')), os.environ['AMENT_PREFIX_PATH']])}
+            str(install_container(folder / 'prefix')), os.environ['AMENT_PREFIX_PATH']])}
     os.environ.update(environment)
     container = ComposableNodeContainer(
         name='box', namespace='/robot', package='rdk_yolo_ros', executable='component_container',

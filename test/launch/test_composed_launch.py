@@ -16,7 +16,7 @@ pytest.importorskip('launch_ros')
 pytest.importorskip('onnxruntime')
 pytest.importorskip('composition_interfaces')
 
-from component_package import install_own, python_path  # noqa: E402
+from component_package import install_container, install_own, python_path  # noqa: E402
 from composition_interfaces.srv import ListNodes  # noqa: E402
 from launch import LaunchDescription  # noqa: E402
 from launch.actions import (  # noqa: E402
@@ -41,20 +41,6 @@ BEFORE = dict(os.environ)
 LIMIT = 60.0  # seconds
 
 
-def install_executable(prefix):
-    """Put the container where launch_ros looks for it, running this checkout."""
-    index = prefix / 'share' / 'ament_index' / 'resource_index' / 'packages'
-    index.mkdir(parents=True)
-    (index / 'rdk_yolo_ros').touch()
-    script = prefix / 'lib' / 'rdk_yolo_ros' / 'component_container'
-    script.parent.mkdir(parents=True)
-    script.write_text(f'#!{sys.executable}\nimport sys\n'
-                      'from rdk_yolo_ros.nodes.executables import component_container\n'
-                      'sys.exit(component_container())\n')
-    script.chmod(0o755)
-    return prefix
-
-
 @pytest.mark.launch_test
 @launch_testing.markers.keep_alive
 def generate_test_description():
@@ -68,7 +54,7 @@ def generate_test_description():
         **loopback_environment(ROOT, os.environ), 'ROS_DOMAIN_ID': str(domain),
         'PYTHONPATH': python_path(install_own(folder / 'own')),
         'AMENT_PREFIX_PATH': os.pathsep.join([
-            str(install_executable(folder / 'prefix')), os.environ['AMENT_PREFIX_PATH']])}
+            str(install_container(folder / 'prefix')), os.environ['AMENT_PREFIX_PATH']])}
     os.environ.update(environment)
     return LaunchDescription([
         *(SetEnvironmentVariable(name, value) for name, value in environment.items()),

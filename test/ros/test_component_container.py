@@ -1,6 +1,7 @@
 """The component containers, as processes, with another package's components, good and bad."""
 
 import signal
+import threading
 import time
 
 import pytest
@@ -10,11 +11,14 @@ pytest.importorskip('composition_interfaces')
 
 from component_package import install_foreign, install_own, python_path  # noqa: E402
 from composition_interfaces.srv import ListNodes, LoadNode, UnloadNode  # noqa: E402
+from conftest import Graph  # noqa: E402
 from rcl_interfaces.msg import Parameter as ParameterMessage, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import GetParameters  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
+
+from rdk_yolo_ros.components.container import ComponentContainer  # noqa: E402
 
 FOREIGN = 'foreign_pkg'
 
@@ -391,6 +395,28 @@ def test_a_constructor_that_does_not_return_is_given_up(start_container, wait_un
     assert container.list() == {}
     container.process.signal(signal.SIGTERM)
     assert container.process.wait() == 0
+
+
+def test_a_component_that_gets_no_thread_is_answered_and_leaves_nothing(monkeypatch):
+    graph = Graph()
+    graph.add(ComponentContainer(context=graph.context))
+    start = threading.Thread.start
+
+    def refuse(thread):
+        if thread.name.startswith('component-'):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, 'start', refuse)
+    try:
+        response = graph.call(
+            LoadNode, '/ComponentManager/_container/load_node',
+            LoadNode.Request(package_name=FOREIGN, plugin_name='foreign_pkg::Talker'))
+        assert not response.success
+        assert "can't start new thread" in response.error_message
+        assert 'ulimit' in response.error_message
+    finally:
+        graph.close()  # which the container must survive
 
 
 def test_several_threads_run_a_components_callbacks_at_once(start_container, graph):

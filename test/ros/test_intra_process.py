@@ -142,12 +142,13 @@ def test_a_receiver_that_is_busy_delays_neither_the_publisher_nor_another(
     assert seen == [0, 99]
 
 
-def test_a_callback_that_raises_gets_the_next_image(graph, subscribe, wait_until):
+@pytest.mark.parametrize('error', [RuntimeError, SystemExit])
+def test_a_callback_that_raises_gets_the_next_image(graph, subscribe, wait_until, error):
     seen = []
 
     def fail(received):
         seen.append(received.stamp[0])
-        raise RuntimeError('no')
+        raise error('no')
 
     subscribe(graph.node, callback=fail)
     publisher = IntraProcessPublisher(graph.node, 'image')

@@ -23,11 +23,12 @@ WIDTH, HEIGHT = 64, 48
 @pytest.fixture
 def nodes(graph):
     """Start a source node and a YOLO node that hand over what they have."""
-    def nodes(task='pose', intra_process=True):
+    def nodes(task='pose', intra_process=True, remappings=()):
         predictor = StandInPredictor(task)
         given = {'width': WIDTH, 'height': HEIGHT, 'rate': 30.0}
         graph.add(YoloNode(predictor=predictor, context=graph.context,
-                           use_intra_process_comms=intra_process))
+                           use_intra_process_comms=intra_process,
+                           cli_args=['--ros-args', *remappings]))
         graph.add(SourceNode(
             context=graph.context, use_intra_process_comms=intra_process, parameter_overrides=[
                 Parameter(name, value=value) for name, value in given.items()]))
@@ -87,6 +88,12 @@ def test_key_points_are_computed_for_whoever_gets_them_with_the_detections(
     local.wait(where=lambda result: result.detections.keypoints is not None)
     wait_until(lambda: is_quiet(over_dds, local))
     assert predictor.extras[-1]
+
+
+def test_a_topic_is_remapped_once_as_over_dds(nodes, take):
+    local, _ = take('/found', Detection2DArray)
+    nodes(remappings=['-r', '~/detections:=/found', '-r', '/found:=/elsewhere'])
+    local.wait()
 
 
 def test_a_node_that_was_not_asked_publishes_messages_alone(nodes, take):

@@ -406,7 +406,9 @@ def test_bytes_that_are_no_result_are_named_and_end_nothing(graph, start, wait_u
 
 @pytest.mark.parametrize(('parameters', 'words'), [
     ({'encoding': 'rgb8'}, 'encoding'), ({'jpeg_quality': 0}, 'jpeg_quality'),
-    ({'queue_size': 0}, 'queue_size')])
+    ({'queue_size': 0}, 'queue_size'),
+    ({'results': '/yolo/'}, "results is '/yolo/', expected a topic's name"),
+    ({'image_topic': 'image-raw'}, "image_topic is 'image-raw', expected a topic's name")])
 def test_what_cannot_be_stops_the_start_with_one_line(start, parameters, words):
     process = start('overlay', **parameters)
     assert process.wait() == 1

@@ -13,11 +13,13 @@ from vision_msgs.msg import Detection2D, Detection2DArray  # noqa: E402
 
 from rdk_yolo_ros.detections import Detections  # noqa: E402
 from rdk_yolo_ros.errors import FrameError  # noqa: E402
+from rdk_yolo_ros.frame import Frame  # noqa: E402
 from rdk_yolo_ros.nodes.messages import (  # noqa: E402
     detections_message,
     keypoints_message,
     mask_message,
 )
+from rdk_yolo_ros.nodes.overlay_picture import Picture  # noqa: E402
 from rdk_yolo_ros.nodes.overlay_results import ClassNumbers, detections_from_messages  # noqa: E402
 
 NAMES = ('cup', 'dog', 'cat')
@@ -146,3 +148,32 @@ def test_masks_of_another_size_than_the_picture_are_refused():
     received, _ = read(detections_message(found(2), Header()), mask=mask)
     with pytest.raises(FrameError, match='masks are 4x2, expected the size of their image, 64x48'):
         received.masks.to_label_image(48, 64)
+
+
+def test_masks_of_some_instances_are_numbered_anew():
+    received, _ = read(detections_message(found(3), Header()),
+                       mask=mask_message(found(3, masks=Masks(3)), Header(), (48, 64)))
+    labels = Masks(3).to_label_image(48, 64)
+    for index in (slice(1, 3), np.array([2, 0]), np.array([False, True, True])):
+        some = received[index].masks
+        chosen = np.arange(3)[index]
+        assert len(some) == len(chosen)
+        for i, instance in enumerate(chosen):
+            np.testing.assert_array_equal(some.full(i), labels == instance + 1)
+            np.testing.assert_array_equal(some.to_label_image(48, 64) == i + 1,
+                                          labels == instance + 1)
+
+
+@pytest.mark.parametrize('hw', [(47, 63), (47, 64), (48, 63)])
+def test_masks_of_an_odd_image_fit_its_even_picture(hw):
+    sent = found(2, masks=Masks(2))
+    received, names = read(detections_message(sent, Header()),
+                           mask=mask_message(sent, Header(), hw))
+    even = hw[0] // 2 * 2, hw[1] // 2 * 2
+    np.testing.assert_array_equal(received.masks.to_label_image(*even),
+                                  Masks(2).to_label_image(*even))
+    picture = Picture(Frame.from_bgr(np.zeros((*hw, 3), np.uint8)), 'nv12')
+    picture.draw(received, names)
+    assert picture.image((0, 0), '').data.any()
+    with pytest.raises(FrameError, match='masks are'):
+        received.masks.to_label_image(even[0] - 2, even[1])

@@ -196,6 +196,16 @@ def test_an_interrupt_during_an_import_ends_it_quietly(processes, python, module
     assert process.output == ''
 
 
+def test_an_interrupt_handler_of_somebody_else_s_c_code_stays(processes, python):
+    # Python calls such a handler None, and cannot set it again.
+    process = processes(
+        python, '-c', 'import signal, sys; signal.getsignal = lambda number: None\n'
+        'from rdk_yolo_ros.nodes.executables import yolo; sys.exit(yolo())')
+    assert process.wait() == 1
+    line, = process.output.splitlines()
+    assert 'config_file' in line
+
+
 def test_what_the_configuration_s_reader_warns_of_is_in_the_log_once(yolo, tmp_path):
     (tmp_path / 'work.json').write_text(json.dumps(
         {'model_file': str(find_file('models/demo_detect.onnx')), 'is_performance': 1}))

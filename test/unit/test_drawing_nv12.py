@@ -112,3 +112,12 @@ def test_names_may_be_a_mapping_by_number():
     np.testing.assert_array_equal(sequence, mapping)
     draw_on_bgr(numbers, some(3), {0: 'cup', 1: 'dog'})
     assert (numbers != mapping).any()
+
+
+def test_a_name_that_is_wider_than_a_picture_is_shortened():
+    shortened, long, other = (GREY.copy() for _ in range(3))
+    draw_on_bgr(long, some(1), {0: 'a' * 100_000})
+    draw_on_bgr(shortened, some(1), {0: 'a' * 37 + '...'})
+    np.testing.assert_array_equal(long, shortened)
+    draw_on_bgr(other, some(1), {0: 'a' * 36 + '...'})
+    assert (other != long).any()
