@@ -60,7 +60,8 @@ YOLO_PARAMETERS = {
     'publish_ai_msgs': (str, '', 'auto, true or false; default: auto, where it is installed'),
     'msg_pub_topic_name': (str, '', "ai_msgs' topic; default: hobot_dnn_detection"),
     # dnn_node_example's; the node says what to use instead.
-    'dump_render_img': (int, '', 'no effect: give overlay:=true for rendered images, which are published'),
+    'dump_render_img': (int, '', 'no effect: give overlay:=true for rendered images, which are '
+                        'published'),
 }
 # Where a camera's shared-memory images come from; the source node publishes none.
 SHARED_MEMORY = {
