@@ -11,6 +11,7 @@ from benchmarks.soak.record import NODES, Minute, Sample
 
 MEMORY_BAR = 1.0  # MB of 10^6 bytes an hour
 LATENCY_BAR = 1.2  # the last third's median as a multiple of the first third's
+LOSS_BAR = 0.01  # of the images
 BURST = 4  # times the rate, at first
 _WARM_UP_PART, _WARM_UP_MOST_S = 0.2, 600.0
 _BIN_S = 10.0
@@ -96,6 +97,8 @@ class Figures:
             found.append('latency from {:.1f} to {:.1f} ms'.format(*self.latency_thirds_ms))
         if self.failed:
             found.append(f'{self.failed} images failed')
+        if self.lost > LOSS_BAR * (self.images + self.lost):
+            found.append(f'{self.lost} of {self.images + self.lost} images lost')
         return found
 
 

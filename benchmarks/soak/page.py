@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.soak.figures import BURST, LATENCY_BAR, MEMORY_BAR, Figures
+from benchmarks.soak.figures import BURST, LATENCY_BAR, LOSS_BAR, MEMORY_BAR, Figures
 
 _PAGE = """\
 # The nodes for an hour
@@ -95,7 +95,7 @@ def summary(found: Figures) -> list[str]:
                                              LATENCY_BAR),
         f'The longest time between two results is {found.gap_ms:.0f} ms.',
         f'Of {found.images} images {found.dropped} were dropped for a newer one, {found.lost} '
-        f'lost by the middleware, {found.failed} failed.']
+        f'lost by the middleware (bar {LOSS_BAR:.0%}), {found.failed} failed (bar 0).']
 
 
 def verdict(found: Figures) -> str:

@@ -36,9 +36,9 @@ def samples(seconds=3600, grows_mb=0.0, threads=20, more_threads=0, descriptors=
     return result
 
 
-def minutes(count=60, latency=lambda i: 18.0, failed=0):
+def minutes(count=60, latency=lambda i: 18.0, failed=0, lost=0):
     return [Minute((i + 1) * 60.0, 60.0, 1790, latency(i), 2 * latency(i), 3 * latency(i), 140.0,
-                   120.0, 1800, 10, failed, 0) for i in range(count)]
+                   120.0, 1800, 10, failed, lost) for i in range(count)]
 
 
 def test_the_slope_is_the_line_s_whatever_a_quarter_of_the_points_does():
@@ -79,11 +79,12 @@ def test_latency_that_grows_is_a_miss(latency, misses):
 
 @pytest.mark.parametrize(('change', 'told'), [
     ({'more_threads': 1}, 'yolo: threads from 20 to 21'),
-    ({'failed': 1}, '60 images failed')])
+    ({'failed': 1}, '50 images failed'),
+    ({'lost': 20}, '1000 of 91000 images lost')])
 def test_threads_and_failures_are_misses(change, told):
-    failed = change.pop('failed', 0)
-    found = figures(samples(**change), minutes(failed=failed))
-    assert [text.replace('50', '60') for text in found.missed] == [told]
+    counts = {name: change.pop(name, 0) for name in ('failed', 'lost')}
+    found = figures(samples(**change), minutes(**counts))
+    assert found.missed == [told]
 
 
 def test_too_short_a_run_says_so():
