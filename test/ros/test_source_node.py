@@ -158,7 +158,7 @@ def test_everybody_can_subscribe_unless_best_effort_is_asked_for(graph, start, p
 
 def test_it_ends_by_itself_and_loses_nothing(graph, processes, python, pictures):
     images = graph.record(Image, 'image_raw', 50)
-    process = processes(*argv(python, source=pictures, rate=100.0, max_frames=30,
+    process = processes(*argv(python, source=pictures, rate=30.0, max_frames=30,
                               wait_for_subscribers=1))
     assert process.wait() == 0
     assert 'ended after 30 images' in process.output
