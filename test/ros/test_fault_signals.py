@@ -85,11 +85,12 @@ def test_while_a_reload_takes_its_time(graph, start, tmp_path, number):
         ends_at_once(yolo, number)
 
 
-def test_while_it_loads_its_first_model(start, tmp_path):
+def test_while_it_loads_its_first_model(graph, start, tmp_path, wait_until):
     config = write_colour_model(tmp_path)
     make_slow_to_open(tmp_path / 'model.onnx')
     yolo = start('yolo', config_file=config)
-    time.sleep(1.5)
+    # The node is there before its model, and its first services with it.
+    wait_until(lambda: 'yolo' in graph.node.get_node_names(), what='the node')
     assert yolo.is_running()
     assert yolo.output == ''
     ends_at_once(yolo, signal.SIGTERM)
