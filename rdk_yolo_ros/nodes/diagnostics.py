@@ -170,6 +170,16 @@ class Complaints:
             return self.latest is not None and self._clock() - self.latest < seconds
 
 
+def history(statistics: Statistics, complaints: Complaints) -> dict[str, object]:
+    """Return how often each complaint was made, and each stage's latencies, for `values`."""
+    values: dict[str, object] = {
+        f'failed: {reason}': count for reason, count in complaints.counts().items()}
+    for stage, (middle, high) in statistics.percentiles().items():
+        values[f'{stage} p50 (ms)'] = middle * 1e3
+        values[f'{stage} p95 (ms)'] = high * 1e3
+    return values
+
+
 def status_message(header: Header, name: str, hardware_id: str, level: bytes, summary: str,
                    values: Mapping[str, object]) -> DiagnosticArray:
     """Return one component's state as the message that diagnostic tools read."""

@@ -10,7 +10,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_msgs.msg import Header
 
-from rdk_yolo_ros.nodes.diagnostics import Complaints, Statistics, status_message
+from rdk_yolo_ros.nodes.diagnostics import Complaints, Statistics, history, status_message
 from rdk_yolo_ros.nodes.overlay_inputs import OverlayInputs
 from rdk_yolo_ros.nodes.overlay_matching import DETECTIONS, Matcher
 from rdk_yolo_ros.nodes.qos import DIAGNOSTICS_QOS
@@ -84,9 +84,4 @@ class OverlayReport:
             'failed': statistics.total('failed'),
             'waiting for results': len(self._matcher),
         }
-        for reason, count in self._complaints.counts().items():
-            values[f'failed: {reason}'] = count
-        for stage, (middle, high) in statistics.percentiles().items():
-            values[f'{stage} p50 (ms)'] = middle * 1e3
-            values[f'{stage} p95 (ms)'] = high * 1e3
-        return values
+        return {**values, **history(statistics, self._complaints)}

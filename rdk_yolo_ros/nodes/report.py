@@ -11,7 +11,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_msgs.msg import Header
 
-from rdk_yolo_ros.nodes.diagnostics import Complaints, Statistics, component_status
+from rdk_yolo_ros.nodes.diagnostics import Complaints, Statistics, component_status, history
 from rdk_yolo_ros.nodes.image_status import ImageStatus
 from rdk_yolo_ros.nodes.image_subscription import ImageSubscription
 from rdk_yolo_ros.nodes.inference import Inference
@@ -177,12 +177,7 @@ class Report:
             values['runtime state'] = runtime.state
             values['runtime restarts'] = runtime.restarts
             values['runtime last error'] = runtime.last_error or 'none'
-        for reason, count in self._complaints.counts().items():
-            values[f'failed: {reason}'] = count
-        for stage, (middle, high) in statistics.percentiles().items():
-            values[f'{stage} p50 (ms)'] = middle * 1e3
-            values[f'{stage} p95 (ms)'] = high * 1e3
-        return values
+        return {**values, **history(statistics, self._complaints)}
 
     def _log_rates(self) -> None:
         published = self._statistics.total('published')

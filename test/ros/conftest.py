@@ -280,3 +280,18 @@ def no_profile():
 def wait_until_fixture():
     """Wait for a condition with a limit."""
     return wait_until
+
+
+@pytest.fixture
+def make_node(graph):
+    """Return what makes a YOLO node that the graph spins; keyword arguments are parameters."""
+    from rclpy.parameter import Parameter
+
+    from rdk_yolo_ros.nodes.yolo import YoloNode
+
+    def make(predictor=None, **parameters):
+        return graph.add(YoloNode(
+            predictor=predictor, context=graph.context, parameter_overrides=[
+                Parameter(name, value=value) for name, value in parameters.items()]))
+
+    return make

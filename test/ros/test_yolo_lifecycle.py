@@ -32,17 +32,6 @@ PROMISED_S = 0.1
 
 
 @pytest.fixture
-def make_node(graph):
-    """Make a node that the graph spins; keyword arguments are parameters."""
-    def make(predictor=None, **parameters):
-        return graph.add(YoloNode(
-            predictor=predictor, context=graph.context, parameter_overrides=[
-                Parameter(name, value=value) for name, value in parameters.items()]))
-
-    return make
-
-
-@pytest.fixture
 def images(graph):
     return graph.publisher(Image, 'image_raw', 10)
 

@@ -54,17 +54,6 @@ def work(tmp_path):
 
 
 @pytest.fixture
-def make_node(graph):
-    """Make a node that the graph spins; keyword arguments are parameters."""
-    def make(predictor=None, **parameters):
-        return graph.add(YoloNode(
-            predictor=predictor, context=graph.context, parameter_overrides=[
-                Parameter(name, value=value) for name, value in parameters.items()]))
-
-    return make
-
-
-@pytest.fixture
 def camera(graph):
     """Publish images at 50 Hz, numbered by their stamp's nanoseconds, until the test is over."""
     publisher = graph.publisher(Image, 'image_raw', 10)
