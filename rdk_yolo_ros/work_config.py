@@ -146,6 +146,10 @@ class WorkConfig:
         """
         given = dict(mapping)
         unknown = [key for key in given if key not in known_keys()]
+        if len(unknown) == len(given) > 1 and not any(map(_nearest, unknown[:_MAX_FAULTS])):
+            # Some other file, and what it says is not for whoever gave its path.
+            raise WorkConfigError(f'{source}: no work configuration: none of its {len(given)} '
+                                  f'keys is known; known keys: {", ".join(sorted(known_keys()))}')
         # Each costs a search, and a file that is no work configuration may have thousands.
         faults = _unknown_faults({key: given[key] for key in unknown[:_MAX_FAULTS]})
         faults += _schema_faults({k: v for k, v in given.items() if k in known_keys()})
@@ -251,16 +255,22 @@ def _warn_of_ignored(given: Mapping[str, Any], source: str) -> None:
 
 def _unknown_faults(given: Mapping[Any, Any]) -> list[str]:
     """Return the faults of unknown keys: the nearest known one, or all, but these once only."""
-    by_lower = {known.lower(): known for known in sorted(known_keys())}
     everything = ', known keys: ' + ', '.join(sorted(known_keys()))
     faults = []
     for key, value in given.items():
-        near = difflib.get_close_matches(str(key).lower(), by_lower, n=1, cutoff=0.6)
-        advice = f', did you mean {by_lower[near[0]]}?' if near else everything
+        near = _nearest(key)
+        advice = f', did you mean {near}?' if near else everything
         faults.append(f'unknown key {shown(key)} (value {shown(value)}){advice}')
         if not near:
             everything = ''
     return faults
+
+
+def _nearest(key: Any) -> Optional[str]:
+    """Return the known key that an unknown one is nearly spelt as, if any."""
+    by_lower = {known.lower(): known for known in sorted(known_keys())}
+    near = difflib.get_close_matches(str(key).lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[near[0]] if near else None
 
 
 def _schema_faults(given: Mapping[str, Any]) -> list[str]:

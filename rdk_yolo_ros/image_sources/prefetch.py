@@ -125,6 +125,8 @@ class Prefetch(Generic[T]):
                     return
                 item = self._convert(image)
             except FrameError as error:
+                if self._source.drawn:  # the next one would be the same
+                    raise SourceError(f'{self._source.description}: {error}') from error
                 self._on_bad(error)
             else:
                 yield item

@@ -7,7 +7,6 @@ import traceback
 from typing import NamedTuple, Optional, Union
 
 from rclpy.node import Node
-from rclpy.time import Time
 
 from rdk_yolo_ros.detections import Classifications, Detections
 from rdk_yolo_ros.errors import (
@@ -196,11 +195,10 @@ class Inference:
         self._statistics.latencies({'turn': begin - outcome.at,
                                     'publish': time.monotonic() - begin})
         self._statistics.count('published')
-        clock = self._node.get_clock()
-        stamp = Time.from_msg(header.stamp, clock_type=clock.clock_type)
-        total = (clock.now() - stamp).nanoseconds * 1e-9
+        stamp = header.stamp.sec * 10**9 + header.stamp.nanosec
+        total = (self._node.get_clock().now().nanoseconds - stamp) * 1e-9
         # A stamp of 0, or of a clock that is not this node's, tells nothing.
-        if stamp.nanoseconds and 0 <= total < 3600:
+        if stamp and 0 <= total < 3600:
             self._statistics.latency('stamp to result', total)
 
     def _on_error(self, arrival: _Arrival, error: Exception) -> None:

@@ -43,6 +43,7 @@ _REPORT_PERIOD = 5.0  # seconds
 # To draw a scene takes most of a core at a camera's rate: so much is drawn, then repeated.
 _MOST_KEPT = 150  # images
 _KEPT_BYTES = 128e6
+_MOST_PIXELS = 64_000_000
 _FEW = 8  # images of another source that need not be read again and again
 
 _PARAMETERS = (
@@ -128,6 +129,12 @@ class SourceNode(Node):
     def _start(self, use_intra_process_comms: bool) -> None:
         for spec in _PARAMETERS:
             declare(self, spec)
+        width, height = self._value('width'), self._value('height')
+        if width * height > _MOST_PIXELS:
+            raise SourceError(
+                f'parameters width and height are {width} and {height}, '
+                f'{width * height / 1e6:.0f} megapixels, expected at most '
+                f'{_MOST_PIXELS / 1e6:.0f}: give smaller ones')
         source = open_source(self._value('source'), self._value('width'), self._value('height'),
                              self._value('seed'), self._value('bag_topic'),
                              self._value('color_range'))
@@ -147,7 +154,8 @@ class SourceNode(Node):
         self._frame_id = self._value('frame_id')
         self._prefetch = Prefetch(source, self._prepare, self._value('loop'),
                                   self._value('max_frames'), on_bad=self._leave_out,
-                                  keep=self._images_to_keep() if source.drawn else _FEW)
+                                  keep=min(self._images_to_keep(),
+                                           _MOST_KEPT if source.drawn else _FEW))
         self._published = self._reported = 0
         self._reported_at: Optional[float] = None
         self._rate = self._value('rate') or self._own_rate
@@ -184,7 +192,7 @@ class SourceNode(Node):
     def _images_to_keep(self) -> int:
         encoding, width, height, _ = self._conversion
         size = (width or 640) * (height or 480) * (3 if encoding == 'bgr8' else 1.5)
-        return min(_MOST_KEPT, max(8, int(_KEPT_BYTES / size)))
+        return min(_MOST_KEPT, max(1, int(_KEPT_BYTES / size)))
 
     def _prepare(self, image: SourceImage) -> _Ready:
         """Make, in the reading thread, what the tick only stamps and publishes."""

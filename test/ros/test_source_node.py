@@ -180,7 +180,8 @@ def test_a_signal_ends_it_cleanly(processes, python, pictures, number):
 @pytest.mark.parametrize(('parameters', 'words'), [
     ({'source': '/no/such/film.mp4'}, '/no/such/film.mp4'),
     ({'encoding': 'rgb8'}, 'encoding'),
-    ({'rate': '-1.0'}, 'rate')])
+    ({'rate': '-1.0'}, 'rate'),
+    ({'width': 16384, 'height': 16384}, '268 megapixels')])
 def test_what_cannot_be_stops_the_start_with_one_line(processes, python, parameters, words):
     process = processes(*argv(python, **parameters))
     assert process.wait() == 1
@@ -188,6 +189,12 @@ def test_what_cannot_be_stops_the_start_with_one_line(processes, python, paramet
     assert len(lines) == 1
     assert lines[0].startswith('source: ')
     assert words in lines[0]
+
+
+def test_a_size_that_no_scene_can_have_ends_the_node(processes, python):
+    process = processes(*argv(python, width=1, height=1))
+    assert process.wait() == 1
+    assert '1x1' in process.output
 
 
 def test_a_source_that_breaks_off_ends_the_node(processes, python, tmp_path):

@@ -481,6 +481,20 @@ def test_an_image_topic_under_both_names_is_the_own_one_and_the_other_is_said(
 # Diagnostics
 
 
+def test_an_image_stamped_before_the_epoch_is_an_image(predictor, start, images, watch):
+    start(predictor, images)
+    results = watch(Detection2DArray, '/yolo/detections')
+    statuses = watch(DiagnosticArray, '/diagnostics')
+    message = nv12_image()
+    message.header.stamp.sec = -1
+    images.publish(message)
+    assert results.wait()[0].header.stamp.sec == -1
+    values = {pair.key: pair.value for pair in statuses.wait(
+        where=lambda m: {p.key: p.value for p in m.status[0].values}['published'] == '1'
+    )[0].status[0].values}
+    assert values['dropped: failed'] == '0'
+
+
 def test_diagnostics_tell_rates_drops_and_latencies(predictor, start, images, watch, wait_until):
     node = start(predictor, images)
     watch(Detection2DArray, '/yolo/detections')

@@ -583,3 +583,12 @@ def test_the_documentation_and_the_schema_agree():
     text = (ROOT / 'docs' / 'work_config.md').read_text()
     rows = [line for line in text.splitlines() if re.match(r'\| `', line)]
     assert rows == [documentation_row(k, p) for k, p in schema()['properties'].items()]
+
+
+def test_a_file_of_other_things_is_not_quoted(tmp_path):
+    path = tmp_path / 'accounts'
+    path.write_text('root:*:20228:0:99999:7::: \ndaemon:*:1:\n')
+    with pytest.raises(WorkConfigError, match='none of its 2 keys is known') as caught:
+        WorkConfig.load(path)
+    assert '20228' not in str(caught.value)
+    assert 'daemon' not in str(caught.value)
