@@ -194,12 +194,13 @@ class ImageSubscription:
         if not self.publishers:
             self._latched.forget()
         # What is known to keep images away has been said, and needs no guesses.
-        names = [] if self.obstacle else [offer.node for offer in self.publishers]
-        if self.obstacle:
+        obstacle, names = self.obstacle, [offer.node for offer in self.publishers]
+        warnings = [self._loss.warning(now, 0 if obstacle else len(names))]
+        if obstacle:
             self._silence.start()
-        for warning in (self._loss.warning(now, len(names)),
-                        None if self.obstacle else
-                        self._silence.look(now, self.received, names)):
+        else:
+            warnings.append(self._silence.look(now, self.received, names))
+        for warning in warnings:
             if warning is not None:
                 self._node.get_logger().warning(warning)
 
