@@ -70,12 +70,10 @@ class ImageStatus:
         images = self.images
         if why_not:
             return DiagnosticStatus.OK, f'not subscribed: {why_not}'
+        if images.obstacle:
+            return DiagnosticStatus.ERROR, images.obstacle
         if images.mismatches:
-            nobody = len(images.mismatches) == len({offer.node for offer in images.publishers})
-            return (DiagnosticStatus.ERROR if nobody else DiagnosticStatus.WARN,
-                    '; '.join(images.mismatches.values()))
-        if images.wrong_type:
-            return DiagnosticStatus.ERROR, images.wrong_type
+            return DiagnosticStatus.WARN, '; '.join(images.mismatches.values())
         if not images.publishers and not rate:
             return DiagnosticStatus.WARN, f'nobody publishes {images.topic_name}'
         if not rate:
@@ -83,6 +81,8 @@ class ImageStatus:
                 f'no image in the last {SILENCE_S:.0f} s, although '
                 + ' and '.join(sorted({offer.node for offer in images.publishers}))
                 + f' publishes {images.topic_name}')
+        if images.malformed_statistics.figures().rate > rate / 2:
+            return DiagnosticStatus.WARN, f'most images are malformed: {images.malformation}'
         if lost > _LOSS_SHARE * (received + lost):
             return DiagnosticStatus.WARN, f'{lost} of {received + lost} images were lost'
         return DiagnosticStatus.OK, 'images arrive'

@@ -11,6 +11,7 @@ from typing import Any, Optional
 
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from rclpy.utilities import get_rmw_implementation_identifier
@@ -22,6 +23,7 @@ from rdk_yolo_ros.nodes.image_loss import ImageLossWatch
 from rdk_yolo_ros.nodes.image_silence import ImageSilence
 from rdk_yolo_ros.nodes.image_transport import TRANSPORTS, ImageTransport
 from rdk_yolo_ros.nodes.images import ImageMessage, header_of
+from rdk_yolo_ros.nodes.latched_images import LatchedImages
 from rdk_yolo_ros.nodes.qos import IMAGE_QOS
 from rdk_yolo_ros.nodes.qos_matching import Offer, matching_profile, mismatches, offers, shown
 from rdk_yolo_ros.nodes.qos_overrides import overridden
@@ -59,9 +61,11 @@ class ImageSubscription:
         mismatches: by publisher, why none of its images can arrive.
         wrong_type: why no publisher's type can be taken, or nothing.
         is_open: whether it is subscribed.
-        statistics: of the images that arrived.
-        duplicates: how many images came over the middleware that had come without it.
-        malformed: how many messages were no image.
+        statistics: of the images that arrived, malformed ones, too.
+        duplicates: how many images came a second time.
+        malformed: how many messages were no image, or one that contradicts itself.
+        malformed_statistics: of those.
+        malformation: what was wrong with the last of them.
 
     Raises:
         RuntimeUnavailableError: hbm_img_msgs is wanted, and not installed.
@@ -89,18 +93,22 @@ class ImageSubscription:
         self.statistics = TopicStatistics()
         self.duplicates = 0
         self.malformed = 0
+        self.malformed_statistics = TopicStatistics()
+        self.malformation = ''
         self.profile = matching_profile(IMAGE_QOS, (), self._overrides)
         self.publishers: list[Offer] = []
         self.mismatches: dict[str, str] = {}
         self.wrong_type = ''
         self.is_open = False
         self._subscription: Optional[Subscription] = None
+        self._subscribed = self.profile
         self._is_outdated = False
         # While the subscription changes, the one before goes on until the new one has an image.
         self._before: Optional[Subscription] = None
         self._looks_with_both = 0
         self._number = 0
         self._last: Any = None
+        self._latched = LatchedImages()
         self._local: Optional[IntraProcessSubscription] = None
         self._dropped = 0
 
@@ -128,6 +136,14 @@ class ImageSubscription:
         """Return how many publishers the topic has."""
         return self._node.count_publishers(self.topic_name)
 
+    @property
+    def obstacle(self) -> str:
+        """Why no image of any publisher can arrive, or nothing."""
+        if any(TRANSPORTS.get(offer.type_name) == self.transport
+               and offer.node not in self.mismatches for offer in self.publishers):
+            return ''
+        return self.wrong_type or '; '.join(self.mismatches.values())
+
     # In the executor's thread:
 
     def open(self) -> None:
@@ -143,6 +159,7 @@ class ImageSubscription:
         self._look_at_publishers()
         self._silence.start()
         self._subscription = self._subscribe()
+        self._subscribed = self.profile
         self.is_open = True
         if self._intra_process:
             self._local = IntraProcessSubscription(self._node, self._topic, self._on_local)
@@ -156,6 +173,7 @@ class ImageSubscription:
             self._dropped += local.dropped
         self._end()
         self._last = None
+        self._latched.forget()  # who subscribes again wants a latched image again
 
     def check(self, now: float) -> None:
         """
@@ -173,9 +191,16 @@ class ImageSubscription:
         self._look_at_publishers()
         if self._is_outdated:
             self._subscribe_again()
-        names = [offer.node for offer in self.publishers]
-        for warning in (self._loss.warning(now, len(names)),
-                        self._silence.look(now, self.received, names)):
+        if not self.publishers:
+            self._latched.forget()
+        # What is known to keep images away has been said, and needs no guesses.
+        obstacle, names = self.obstacle, [offer.node for offer in self.publishers]
+        warnings = [self._loss.warning(now, 0 if obstacle else len(names))]
+        if obstacle:
+            self._silence.start()
+        else:
+            warnings.append(self._silence.look(now, self.received, names))
+        for warning in warnings:
             if warning is not None:
                 self._node.get_logger().warning(warning)
 
@@ -221,6 +246,7 @@ class ImageSubscription:
 
     def _subscribe_again(self) -> None:
         old = self._subscription
+        self._latched.change(_is_latched(self._subscribed), _is_latched(self.profile))
         try:
             self._subscription = self._subscribe()
         except rclpy_implementation.RCLError as error:
@@ -230,6 +256,7 @@ class ImageSubscription:
             return
         self._end_before()
         self._before, self._looks_with_both = old, 0
+        self._subscribed = self.profile
         what = (f'carries {self.transport} images' if self.publishers else
                 'has no publisher any more')
         self._node.get_logger().info(
@@ -250,6 +277,7 @@ class ImageSubscription:
         if self._before is not None and number == self._number:
             self._end_before()
             if _is_same(message, self._last):
+                self.duplicates += 1
                 return
         self._last = message
         try:
@@ -261,7 +289,8 @@ class ImageSubscription:
         except FrameError as error:
             with self._lock:
                 self._loss.on_image(len(message))
-            self.malformed += 1
+            self.statistics.add(len(message))
+            self.note_malformed(error)
             self._on_malformed(error)
             return
         local = self._local
@@ -269,11 +298,24 @@ class ImageSubscription:
                 and local.is_duplicate(image.stamp, image.frame_id):
             self.duplicates += 1
             return
+        if self._latched.remember(image):
+            self.duplicates += 1
+            return
         self._arrived(image)
+
+    # In any thread:
+
+    def note_malformed(self, error: FrameError) -> None:
+        """Count an image that arrived and turns out to be malformed."""
+        with self._lock:
+            self.malformed += 1
+            self.malformation = ' '.join(str(error).split())
+        self.malformed_statistics.add(0)
 
     # In the executor's thread, or that of images of this process:
 
     def _on_local(self, image: ImageMessage) -> None:
+        self._latched.remember(image)
         self._arrived(image)
 
     def _arrived(self, image: ImageMessage) -> None:
@@ -313,6 +355,10 @@ def _is_same(one: Any, other: Any) -> bool:
     if isinstance(one, bytes) or isinstance(other, bytes) or other is None:
         return one == other
     return header_of(one) == header_of(other)
+
+
+def _is_latched(profile: QoSProfile) -> bool:
+    return profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
 
 
 def _dds_profile() -> Optional[Path]:

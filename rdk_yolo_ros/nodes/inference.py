@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import time
 import traceback
 from typing import NamedTuple, Optional, Union
@@ -50,6 +51,7 @@ class Inference:
     Attributes:
         model: what images are processed with.
         pipeline: the pipeline, or None while stopped.
+        refused: how many messages were no image.
 
     Args:
         node: the node, for its clock and log.
@@ -57,17 +59,21 @@ class Inference:
         statistics, complaints: what happens is counted and said there.
         color_range: of YUV images, 'full' or 'limited'.
         topic: the image topic's full name, for what is said.
+        on_malformed: called with what is wrong with an image that was taken; in any thread.
 
     """
 
     def __init__(self, node: Node, model: ServedModel, statistics: Statistics,
-                 complaints: Complaints, color_range: str, topic: str) -> None:
+                 complaints: Complaints, color_range: str, topic: str,
+                 on_malformed: Callable[[FrameError], object]) -> None:
         self._node = node
         self.model = model
         self._statistics = statistics
         self._complaints = complaints
         self._color_range = color_range
         self._topic = topic
+        self._on_malformed = on_malformed
+        self.refused = 0
         self.pipeline: Optional[Pipeline[_Arrival, _Outcome]] = None
         # Pipelines whose calls had not returned when they were stopped.
         self._left: list[Pipeline[_Arrival, _Outcome]] = []
@@ -115,6 +121,7 @@ class Inference:
 
     def refuse(self, error: FrameError) -> None:
         """Count and name bytes that are no image."""
+        self.refused += 1
         self._statistics.count('received')
         self._statistics.count('failed')
         self._complaints.report(f'{self._topic}: an image was left out: {error}')
@@ -206,7 +213,9 @@ class Inference:
             return  # a signal ended the context while a result was on its way
         self._statistics.count('failed')
         text = ' '.join(str(error).split())
-        if not isinstance(error, FrameError):
+        if isinstance(error, FrameError):
+            self._on_malformed(error)
+        else:
             text = f'{type(error).__name__}: {text}'
         if not isinstance(error, RdkYoloError):
             self._node.get_logger().debug(''.join(traceback.format_exception(

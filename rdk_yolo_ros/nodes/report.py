@@ -138,9 +138,7 @@ class Report:
             return DiagnosticStatus.WARN, 'images were left out; the log says why'
         # Over the statistics' window: a camera may well be slower than this report.
         if not self._statistics.rate('received'):
-            publishers = images.publisher_count()
-            what = f'although it has {publishers} publisher(s)' if publishers else 'no publisher'
-            return DiagnosticStatus.WARN, f'no images on {images.topic_name}: {what}'
+            return DiagnosticStatus.WARN, f'no images on {images.topic_name}: {_why(images)}'
         if condition.reloading is not None and condition.reloading.failure:
             return DiagnosticStatus.WARN, ('the last reload failed, the model before it goes on: '
                                            f'{condition.reloading.failure}')
@@ -168,8 +166,7 @@ class Report:
             values['dropped: a newer image came first'] = stats.dropped
             values['dropped: nobody subscribes'] = statistics.total('unwatched')
             values['dropped: overtaken'] = stats.late
-            values['dropped: failed'] = stats.failed + (
-                condition.images.malformed if condition.images else 0)
+            values['dropped: failed'] = stats.failed + condition.inference.refused
             values['dropped: given up'] = stats.timed_out
             values['inference timeouts'] = statistics.total('inference timeout')
         runtime = self._runtime()
@@ -189,3 +186,12 @@ class Report:
             f"images {self._statistics.rate('received'):.1f} Hz, "
             f"results {self._statistics.rate('published'):.1f} Hz"
             + (f', {latency[0] * 1e3:.0f} ms from stamp to result' if latency else ''))
+
+
+def _why(images: ImageSubscription) -> str:
+    """Return in a few words why no images come; the status of the images has more."""
+    if images.obstacle:
+        return ('it carries another type of message' if images.wrong_type else
+                "no publisher's quality of service matches")
+    publishers = images.publisher_count()
+    return f'although it has {publishers} publisher(s)' if publishers else 'no publisher'

@@ -168,7 +168,7 @@ class YoloNode(LifecycleNode):
             raise
         self._inference = self._condition.inference = Inference(
             self, model, self._statistics, self._complaints, given['image_color_range'],
-            self._images.topic_name)
+            self._images.topic_name, self._images.note_malformed)
         self._introduce(model)
 
     def _serve(self, predictor: Predictor, before: Optional[ServedModel] = None) -> ServedModel:

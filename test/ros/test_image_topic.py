@@ -17,8 +17,10 @@ from rclpy.qos import (  # noqa: E402
     qos_check_compatible,
 )
 
+from rdk_yolo_ros.cdr import ImageArray  # noqa: E402
 from rdk_yolo_ros.nodes.image_silence import ImageSilence  # noqa: E402
 from rdk_yolo_ros.nodes.image_transport import ImageTransport  # noqa: E402
+from rdk_yolo_ros.nodes.latched_images import LatchedImages  # noqa: E402
 from rdk_yolo_ros.nodes.qos import IMAGE_QOS  # noqa: E402
 from rdk_yolo_ros.nodes.qos_matching import Offer, matching_profile, mismatches  # noqa: E402
 from rdk_yolo_ros.nodes.topic_statistics import TopicStatistics  # noqa: E402
@@ -134,6 +136,38 @@ def test_a_new_subscription_begins_anew(silence):
     looks(silence, 0.0, range(1, 4))
     silence.start()
     assert not looks(silence, 1000.0, [3] * 60)
+
+
+# LatchedImages
+
+
+def image(second, value=0):
+    return ImageArray((second, 0), 'camera', 2, 2, 'mono8', 0, 2, np.full(4, value, np.uint8))
+
+
+def test_a_latched_image_is_known_after_any_number_of_others_and_again():
+    latched = LatchedImages(lambda: 0.0)
+    assert not latched.remember(image(1))
+    for begin in (1000, 3000):
+        latched.change(True, False)
+        assert not any(latched.remember(image(begin + i)) for i in range(1000))
+        latched.change(False, True)
+        assert latched.remember(image(1))
+        assert not latched.remember(image(1))
+
+
+@pytest.mark.parametrize('case', ['later', 'other pixels', 'volatile', 'forgotten', 'no change'])
+def test_an_image_that_is_sent_anew_is_not_taken_for_a_latched_one(case):
+    now = [0.0]
+    latched = LatchedImages(lambda: now[0])
+    latched.remember(image(0))
+    if case != 'no change':
+        latched.change(False, case != 'volatile')
+    if case == 'later':
+        now[0] += 3.0
+    if case == 'forgotten':
+        latched.forget()
+    assert not latched.remember(image(0, value=case == 'other pixels'))
 
 
 # TopicStatistics

@@ -15,7 +15,7 @@ from rclpy.exceptions import ParameterException  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
-from sensor_msgs.msg import Image  # noqa: E402
+from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 from stand_in_predictor import StandInPredictor, nv12_image  # noqa: E402
 from vision_msgs.msg import Detection2DArray  # noqa: E402
 
@@ -44,12 +44,12 @@ def camera():
     """Make publishers of images, each on a node and a participant of its own."""
     made = []
 
-    def make(name, reliability, durability=VOLATILE):
+    def make(name, reliability, durability=VOLATILE, message_type=Image):
         context = Context()
         rclpy.init(context=context)
         node = Node(name, context=context)
         made.append((node, context))
-        return node.create_publisher(Image, 'image_raw', QoSProfile(
+        return node.create_publisher(message_type, 'image_raw', QoSProfile(
             depth=5, reliability=reliability, durability=durability))
 
     def end(publisher):
@@ -121,6 +121,37 @@ def test_a_publisher_that_comes_later_is_followed_and_no_image_is_lost_or_double
     time.sleep(0.5)
     assert [r.header.frame_id for r in results.messages] == sent
     wait_until(lambda: len(list(node.subscriptions)) == 1, limit=10.0)
+
+
+def test_an_image_that_is_latched_comes_again_to_a_node_that_is_activated_only(
+        graph, make_node, camera, wait_until):
+    node = make_node()
+    results = graph.record(Detection2DArray, '/yolo/detections', 200)
+    wait_until(node._inference.model.results.is_watched)
+    sent = []
+
+    def send(publisher, count=5):
+        for _ in range(count):
+            sent.append(f'camera_{len(sent)}')
+            publisher.publish(nv12_image(seq=len(sent) - 1))
+            results.wait(1, 10.0, where=lambda r: r.header.frame_id == sent[-1])
+
+    slides = camera('slides', RELIABLE, LATCHED)
+    wait_until(lambda: subscribed(graph) == [(RELIABLE, LATCHED)], 10.0)
+    send(slides)
+    live = camera('live', BEST_EFFORT)
+    wait_until(lambda: subscribed(graph) == [(BEST_EFFORT, VOLATILE)], 10.0)
+    wait_until(lambda: live.get_subscription_count() == 1)
+    send(live)
+    before = node._images.duplicates
+    camera.end(live)
+    wait_until(lambda: subscribed(graph) == [(RELIABLE, LATCHED)], 10.0)
+    wait_until(lambda: node._images.duplicates > before, 10.0, 'the latched image')
+    time.sleep(0.5)
+    assert [r.header.frame_id for r in results.messages] == sent
+    node.trigger_deactivate()
+    node.trigger_activate()
+    results.wait(2, 10.0, where=lambda r: r.header.frame_id == 'camera_4')
 
 
 def test_once_nobody_publishes_whoever_comes_next_is_matched(
@@ -223,6 +254,27 @@ def test_a_pair_that_cannot_match_is_said_once_with_both_sides_and_the_fix(
         assert part in lines[0]
 
 
+@pytest.mark.parametrize(('parameters', 'summary', 'detail'), [
+    ({f'{SUBSCRIPTION}.reliability': 'reliable'},
+     "no images on /image_raw: no publisher's quality of service matches", 'can arrive'),
+    ({'image_transport': 'raw'}, 'no images on /image_raw: it carries another type of message',
+     'carries sensor_msgs/msg/CompressedImage')])
+def test_what_cannot_arrive_is_not_said_to_be_silent_or_lost_and_the_summary_says_why(
+        graph, make_node, camera, capfd, parameters, summary, detail):
+    camera('camera', BEST_EFFORT,
+           message_type=CompressedImage if 'image_transport' in parameters else Image)
+    statuses = graph.record(DiagnosticArray, '/diagnostics')
+    make_node(parameters)
+    time.sleep(8.0)
+    inference, images = statuses.messages[-1].status
+    assert (inference.level, inference.message) == (DiagnosticStatus.WARN, summary)
+    assert images.level == DiagnosticStatus.ERROR
+    assert detail in images.message
+    warnings = [line for line in capfd.readouterr().err.splitlines() if '[WARN]' in line]
+    assert len(warnings) == 1
+    assert detail in warnings[0]
+
+
 def test_a_topic_without_a_publisher_is_said_after_five_seconds_with_those_that_there_are(
         graph, make_node, capfd):
     graph.publisher(Image, '/front/image')
@@ -311,3 +363,29 @@ def test_bytes_that_are_no_image_are_counted_and_named_and_the_next_image_is_pro
                for reason in node._complaints.counts())
     publisher.publish(nv12_image(seq=9))
     results.wait(where=lambda r: r.header.frame_id == 'camera_9')
+
+
+def test_images_that_contradict_themselves_are_malformed_until_others_come(
+        graph, make_node, camera, wait_until):
+    publisher = camera('camera', RELIABLE)
+    statuses = graph.record(DiagnosticArray, '/diagnostics')
+    node = make_node()
+    graph.record(Detection2DArray, '/yolo/detections', 200)
+    wait_until(lambda: publisher.get_subscription_count() == 1)
+    wait_until(node._inference.model.results.is_watched)
+    bad = nv12_image()
+    bad.height *= 2
+    for count in range(5):
+        publisher.publish(bad)
+        wait_until(lambda count=count: node._images.malformed == count + 1, 10.0)
+    told = statuses.wait(
+        where=lambda m: 'most images are malformed' in image_status(m).message)[0]
+    assert image_status(told).level == DiagnosticStatus.WARN
+    assert 'nv12' in image_status(told).message
+    last = statuses.wait(where=lambda m: ('malformed', '5') in [
+        (pair.key, pair.value) for pair in image_status(m).values])[0]
+    assert ('dropped: failed', '5') in [(pair.key, pair.value) for pair in last.status[0].values]
+    for seq in range(10):
+        publisher.publish(nv12_image(seq=seq))
+        time.sleep(0.05)
+    statuses.wait(where=lambda m: image_status(m).message == 'images arrive')
