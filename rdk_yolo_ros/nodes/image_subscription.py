@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 import threading
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
@@ -109,6 +109,8 @@ class ImageSubscription:
         self._number = 0
         self._last: Any = None
         self._latched = LatchedImages()
+        # Of a camera's images, which do not, none need be remembered.
+        self._may_come_again = True
         self._local: Optional[IntraProcessSubscription] = None
         self._dropped = 0
 
@@ -215,6 +217,7 @@ class ImageSubscription:
             self._say(self.wrong_type)
         if is_other:
             self._end()  # one participant cannot have two types on a topic
+        self._may_come_again = not self.publishers or any(map(_is_latched, self.publishers))
         # Of nobody it asks for what matches whoever comes next.
         profile = matching_profile(IMAGE_QOS, self.publishers, self._overrides)
         is_other |= profile != self.profile
@@ -298,7 +301,7 @@ class ImageSubscription:
                 and local.is_duplicate(image.stamp, image.frame_id):
             self.duplicates += 1
             return
-        if self._latched.remember(image):
+        if self._may_come_again and self._latched.remember(image):
             self.duplicates += 1
             return
         self._arrived(image)
@@ -315,7 +318,8 @@ class ImageSubscription:
     # In the executor's thread, or that of images of this process:
 
     def _on_local(self, image: ImageMessage) -> None:
-        self._latched.remember(image)
+        if self._may_come_again:
+            self._latched.remember(image)
         self._arrived(image)
 
     def _arrived(self, image: ImageMessage) -> None:
@@ -357,8 +361,8 @@ def _is_same(one: Any, other: Any) -> bool:
     return header_of(one) == header_of(other)
 
 
-def _is_latched(profile: QoSProfile) -> bool:
-    return profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+def _is_latched(quality: Union[Offer, QoSProfile]) -> bool:
+    return quality.durability == DurabilityPolicy.TRANSIENT_LOCAL
 
 
 def _dds_profile() -> Optional[Path]:
