@@ -15,8 +15,8 @@ _PAGE = """\
 
 `make soak` runs the source node ({width}x{height} NV12, {rate:g} images a second) and the YOLO
 node (demo {task} model, ONNX Runtime) as processes of their own, listens to the detections in a
-third one, and looks at both processes every second. It takes 10 minutes, `make soak
-SOAK_MINUTES=60` an hour. The record is in `bench_out/soak/`.
+third one, and looks at both processes every second. It takes 10 minutes, or an hour with
+`make soak SOAK_MINUTES=60`. The record is in `bench_out/soak/`.
 
 - **Memory** is the resident set as `/proc/PID/smaps_rollup` counts it, heap and libraries, without
   shared memory: the segments of DDS have a fixed size, 16 MB for each process that sends, and
