@@ -266,9 +266,14 @@ def _unknown_faults(given: Mapping[Any, Any]) -> list[str]:
     return faults
 
 
+@cache
+def _known_by_lower() -> dict[str, str]:
+    return {known.lower(): known for known in sorted(known_keys())}
+
+
 def _nearest(key: Any) -> Optional[str]:
     """Return the known key that an unknown one is nearly spelt as, if any."""
-    by_lower = {known.lower(): known for known in sorted(known_keys())}
+    by_lower = _known_by_lower()
     near = difflib.get_close_matches(str(key).lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[near[0]] if near else None
 

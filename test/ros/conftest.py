@@ -201,6 +201,15 @@ class Process:
         self._reader.join(1.0)
         return code
 
+    def ends_at_once(self, number, code=0):
+        """Send a signal; fail unless the process ends cleanly, in 2 s where a core is free."""
+        crowding = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+        begin = time.monotonic()
+        self.signal(number)
+        assert self.wait() == code, self.output
+        assert time.monotonic() - begin < 2.0 * crowding
+        assert 'Traceback' not in self.output
+
     def end(self):
         """End the process, whatever it takes."""
         for number in (signal.SIGINT, signal.SIGKILL):

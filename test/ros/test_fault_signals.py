@@ -1,8 +1,6 @@
 """Signals at moments of a managed node's life; test_yolo_process.py has those of any node's."""
 
-import os
 import signal
-import time
 
 import pytest
 
@@ -17,22 +15,12 @@ from std_srvs.srv import SetBool, Trigger  # noqa: E402
 from vision_msgs.msg import Detection2DArray  # noqa: E402
 
 
-def ends_at_once(process, number):
-    """Send a signal and hold the process to its two seconds, on a machine with a core to spare."""
-    crowding = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-    begin = time.monotonic()
-    process.signal(number)
-    assert process.wait() == 0, process.output
-    assert time.monotonic() - begin < 2.0 * crowding
-    assert 'Traceback' not in process.output
-
-
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_while_it_waits_for_a_lifecycle_manager(graph, start, tmp_path, number):
     yolo = start('yolo', config_file=write_colour_model(tmp_path), autostart='false')
     # It is there, and has nothing yet.
     assert not graph.call(Trigger, '/yolo/reload', Trigger.Request()).success
-    ends_at_once(yolo, number)
+    yolo.ends_at_once(number)
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
@@ -45,7 +33,7 @@ def test_while_it_is_disabled_and_just_enabled(graph, start, tmp_path, number):
         results.wait(5)
         for enabled in (False, True, False)[:2 + (number == signal.SIGINT)]:
             assert graph.call(SetBool, '/yolo/enable', SetBool.Request(data=enabled)).success
-        ends_at_once(yolo, number)
+        yolo.ends_at_once(number)
 
 
 def make_slow_to_open(path):
@@ -82,7 +70,7 @@ def test_while_a_reload_takes_its_time(graph, start, tmp_path, number):
         health.wait(lambda now: now.values['reloading'] == 'True')
         results.wait(len(results) + 15)
         assert not answer.done()
-        ends_at_once(yolo, number)
+        yolo.ends_at_once(number)
 
 
 def test_while_it_loads_its_first_model(graph, start, tmp_path, wait_until):
@@ -93,4 +81,4 @@ def test_while_it_loads_its_first_model(graph, start, tmp_path, wait_until):
     wait_until(lambda: 'yolo' in graph.node.get_node_names(), what='the node')
     assert yolo.is_running()
     assert yolo.output == ''
-    ends_at_once(yolo, signal.SIGTERM)
+    yolo.ends_at_once(signal.SIGTERM)

@@ -54,13 +54,7 @@ def test_a_signal_ends_it_with_0_within_two_seconds(graph, yolo, wait_until, num
         wait_until(have_result, what='a result')
         for _ in range(5):
             images.publish(image)
-    begin = time.monotonic()
-    process.signal(number)
-    assert process.wait() == 0, process.output
-    # Two seconds on a machine that has a core to spare for it.
-    crowding = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-    assert time.monotonic() - begin < 2.0 * crowding
-    assert 'Traceback' not in process.output
+    process.ends_at_once(number)
 
 
 def test_two_interrupts_end_it_as_one_does(yolo):

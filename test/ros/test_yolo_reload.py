@@ -105,6 +105,17 @@ def set_parameters(graph, **values):
     return graph.call(SetParameters, '/yolo/set_parameters', request).results
 
 
+def begin_reload(graph, held):
+    """Ask for a reload, wait until its model is being opened, and return the answer's future."""
+    held.clear()
+    held.asked.clear()
+    client = graph.node.create_client(Trigger, '/yolo/reload')
+    assert client.wait_for_service(timeout_sec=30.0)
+    future = client.call_async(Trigger.Request())
+    assert held.asked.wait(30.0)
+    return future
+
+
 def test_another_model_takes_over_between_two_frames(graph, make_node, work, camera, wait_until):
     node = make_node(config_file=str(work(x=20.0)))
     old = node._inference.model.predictor.runtime
@@ -132,12 +143,7 @@ def test_images_are_processed_while_the_model_is_read(
     make_node(config_file=str(work()))
     results = graph.record(Detection2DArray, '/yolo/detections', 100)
     results.wait(5)
-    held.clear()
-    held.asked.clear()
-    client = graph.node.create_client(Trigger, '/yolo/reload')
-    assert client.wait_for_service(timeout_sec=30.0)
-    future = client.call_async(Trigger.Request())
-    assert held.asked.wait(30.0)
+    future = begin_reload(graph, held)
     # Other services are answered, too; a second reload is refused.
     second = reload(graph)
     assert not second.success
@@ -255,12 +261,7 @@ def test_a_predictor_that_was_passed_in_is_not_reloaded(graph, make_node):
 
 def test_a_reload_ends_with_its_node_s_model(graph, make_node, work, held, wait_until):
     node = make_node(config_file=str(work()))
-    held.clear()
-    held.asked.clear()
-    client = graph.node.create_client(Trigger, '/yolo/reload')
-    assert client.wait_for_service(timeout_sec=30.0)
-    future = client.call_async(Trigger.Request())
-    assert held.asked.wait(30.0)
+    future = begin_reload(graph, held)
     node.trigger_deactivate()
     node.trigger_cleanup()
     wait_until(future.done)
@@ -300,12 +301,7 @@ def test_a_reload_that_fails_at_its_topics_leaves_none_and_keeps_those_before(
 def test_a_reload_whose_model_comes_when_there_is_none_to_replace_is_refused(
         graph, make_node, work, held, wait_until):
     node = make_node(config_file=str(work()))
-    held.clear()
-    held.asked.clear()
-    client = graph.node.create_client(Trigger, '/yolo/reload')
-    assert client.wait_for_service(timeout_sec=30.0)
-    future = client.call_async(Trigger.Request())
-    assert held.asked.wait(30.0)
+    future = begin_reload(graph, held)
     # As when the request came, on another thread, just after its cleanup had looked for one.
     node._inference, inference = None, node._inference
     held.set()
